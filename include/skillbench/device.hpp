@@ -1,0 +1,126 @@
+#pragma once
+// device.hpp: what any device can be asked, and how it says what it cannot do.
+//
+// Layer   4. Plain values, so that a device can live in another process:
+//         device/ptx.hpp is the PTX machine, device/remote.hpp a worker child
+//         that serves one over a pipe (worker.hpp).
+// Units   bytes, elements, threads, CTAs; counters are exact counts.
+// Errors  Faults only (ours). What is wrong with a kernel is a finding in the
+//         report. reason::not_supported, too_slow and too_large make a
+//         candidate unjudged; everything else is infrastructure.
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <skillbench/fault.hpp>
+#include <skillbench/fill.hpp>
+#include <skillbench/finding.hpp>
+#include <skillbench/units.hpp>
+
+namespace skillbench {
+
+// ---- compiling ------------------------------------------------------------
+
+struct compile_request {
+  std::string source;
+  std::vector<std::string> entries;  // name expressions, one a launch
+  std::string target = "sm_90a";
+  bool line_info = true;             // .loc lines in the PTX
+};
+
+struct kernel_image {
+  std::string entry;    // as asked
+  std::string lowered;  // as PTX names it
+  std::optional<int> registers, spill_stores, spill_loads, stack_bytes,
+      static_shared;    // of ptxas; absent when its log did not tell
+};
+
+// A refused source is not a fault: `ok` is false and `log` says why.
+struct image {
+  bool ok = false;
+  std::string ptx;
+  std::string log;         // NVRTC's and ptxas', capped
+  bool log_cut = false;
+  std::vector<kernel_image> kernels;  // same order as the entries asked for
+  double cpu_seconds = 0.0;
+};
+
+// ---- running --------------------------------------------------------------
+
+enum class role : std::uint8_t { input = 0, output = 1, scratch = 2 };
+
+// Device memory of one launch sequence. Inputs are made from (filled, seed);
+// outputs and scratch start undefined and poisoned.
+struct buffer {
+  std::string name;
+  role use = role::input;
+  element type = element::f32;
+  std::int64_t elements = 0;  // scratch: bytes
+  fill filled;
+  std::uint64_t seed = 0;
+  [[nodiscard]] std::int64_t bytes() const noexcept {
+    return use == role::scratch
+               ? elements
+               : elements * static_cast<std::int64_t>(size_of(type));
+  }
+};
+
+struct kernel_argument {
+  enum class type : std::uint8_t { pointer = 0, integer = 1, real = 2 };
+  type kind = type::pointer;
+  std::int64_t value = 0;  // pointer: index into job::buffers; or the integer
+  double real = 0.0;
+  std::string name;
+};
+
+struct launch {
+  std::string entry;  // lowered
+  extent grid, block;
+  std::int64_t shared_bytes = 0;  // dynamic
+  std::vector<kernel_argument> args;
+};
+
+struct job {
+  std::vector<buffer> buffers;
+  std::vector<launch> launches;  // in order, one stream
+  std::uint64_t seed = 0;        // schedule, addresses, poison
+  std::uint64_t most_instructions = 0;  // warp instructions; 0: the device's own
+};
+
+// Exact counts over all launches of a job.
+struct counters {
+  std::uint64_t warp_instructions = 0;
+  std::uint64_t thread_instructions = 0;  // sum of active lanes
+  std::uint64_t global_load_sectors = 0;  // 32-byte sectors, per request
+  std::uint64_t global_store_sectors = 0;
+  std::uint64_t barriers = 0;
+};
+
+struct output_bytes {
+  std::int64_t buffer = 0;  // index into job::buffers
+  std::string bytes;        // whole tensor, device byte order (little endian)
+};
+
+struct run_report {
+  std::vector<finding> findings;  // without case and element: the caller's
+  std::vector<output_bytes> outputs;
+  counters counted;
+  double cpu_seconds = 0.0;
+};
+
+class device {
+ public:
+  virtual ~device() = default;
+  [[nodiscard]] virtual std::string name() const = 0;    // for records
+  [[nodiscard]] virtual std::string target() const = 0;  // "sm_90a"
+  [[nodiscard]] virtual result<image> compile(const compile_request&) = 0;
+  // Makes `ptx` the module that the next runs use.
+  [[nodiscard]] virtual result<done> load(const std::string& ptx) = 0;
+  [[nodiscard]] virtual result<run_report> run(const job&) = 0;
+};
+
+}  // namespace skillbench

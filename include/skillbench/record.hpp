@@ -1,0 +1,72 @@
+#pragma once
+// record.hpp: what is kept of one judged output.
+//
+// Layer   2. json_text.hpp writes it as one JSON line and reads it back.
+// Numbers `record_schema` changes when a reader of the line must change.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <skillbench/finding.hpp>
+#include <skillbench/manifest.hpp>
+#include <skillbench/sample.hpp>
+#include <skillbench/version.hpp>
+
+namespace skillbench {
+
+inline constexpr int record_schema = 1;
+
+// The stages of evaluate.hpp; a record names the last one reached.
+enum class stage : std::uint8_t { extract, read, compile, check, done };
+
+[[nodiscard]] constexpr std::string_view name(stage reached) noexcept {
+  switch (reached) {
+    case stage::extract: return "extract";
+    case stage::read: return "read";
+    case stage::compile: return "compile";
+    case stage::check: return "check";
+    case stage::done: return "done";
+  }
+  return "unknown";
+}
+
+// How one element type and case went.
+struct case_agreement {
+  std::string test_case;
+  std::string element_type;
+  outcome reached = outcome::correct;
+  std::uint64_t compared = 0, wrong = 0;
+  double worst_share = 0.0;  // largest |actual - expected| / bound
+  std::uint64_t warp_instructions = 0;
+  std::uint64_t global_load_sectors = 0, global_store_sectors = 0;
+};
+
+struct compiled_kernel {
+  std::string element_type;
+  std::string entry, lowered;
+  std::optional<int> registers, spill_stores, spill_loads, stack_bytes,
+      static_shared;
+};
+
+struct record {
+  int schema = record_schema;
+  sample of;                      // identity; its `output` text is not written
+  std::string source_hash;        // of the excerpt, 64-bit hex; "" without one
+  std::string skillbench_version = version;
+  std::string device;
+  std::uint64_t seed = 0;
+  stage reached = stage::extract;
+  outcome what = outcome::no_kernel;
+  std::string reason;             // one sentence; "" for a correct one
+  std::vector<finding> findings;
+  setting chosen;                 // tunables, as judged
+  std::vector<compiled_kernel> kernels;
+  std::vector<case_agreement> cases;
+  std::string speed;              // "not measured: no GPU", until measured
+  std::vector<std::pair<std::string, double>> seconds;  // per stage, wall
+};
+
+}  // namespace skillbench
