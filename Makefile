@@ -1,0 +1,36 @@
+# The front door. `make demo` and `make test` work on a fresh clone.
+#   make demo    install what is missing, build, judge the example outputs
+#   make test    the same, then every test
+#   make build   build/skillbench
+#   make gpu     what a GPU adds, and whether one can be used here
+#   make clean   remove the build folder
+
+BUILD ?= build
+JOBS ?= $(shell nproc)
+# Ninja where it is there; a build folder keeps the generator it began with.
+GENERATOR := $(if $(wildcard $(BUILD)/CMakeCache.txt),,$(if $(shell command -v ninja),-G Ninja))
+
+.PHONY: demo test build need configure gpu clean
+.DEFAULT_GOAL := build
+
+demo: build
+	$(BUILD)/skillbench run examples/outputs
+
+test: build
+	cmake --build $(BUILD) -j $(JOBS)
+	ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)
+
+build: configure
+	cmake --build $(BUILD) -j $(JOBS) --target skillbench_program
+
+gpu: build
+	$(BUILD)/skillbench doctor
+
+configure: need
+	@cmake -S . -B $(BUILD) $(GENERATOR) --log-level=WARNING
+
+need:
+	@scripts/need
+
+clean:
+	rm -rf $(BUILD)
