@@ -97,7 +97,7 @@ struct normal_quantiles {
 // Newton's method from `start`, which is at most a bin away: the share is
 // convex there, so the steps do not overshoot.
 [[nodiscard]] inline double quantile_above(double share,
-                                              double start) noexcept {
+                                           double start) noexcept {
   constexpr double two_over_root_two_pi = 0.79788456080286535588;
   double z = start;
   for (int step = 0; step < 12; ++step) {

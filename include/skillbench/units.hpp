@@ -73,15 +73,17 @@ inline constexpr element all_elements[] = {element::f32, element::f16,
 // The distance between neighbours of `type` around |value|; for what is beyond
 // the largest finite value, the distance just below it.
 [[nodiscard]] inline double ulp(element type, double value) noexcept {
-  int exponent = least_exponent(type);
   const double size = std::abs(value);
-  if (size > 0 && std::isfinite(size)) {
-    const int found = std::ilogb(std::min(size, largest(type)));
-    if (found > exponent) exponent = found;
-  } else if (!std::isfinite(size)) {
-    exponent = std::ilogb(largest(type));
-  }
-  return std::ldexp(1.0, exponent - significand_bits(type) + 1);
+  const double most = largest(type);
+  const double inside = size <= most ? size : most;  // NaN too
+  // The exponent is read from the bits: this is called for every element of
+  // every output, and ilogb and ldexp are calls into libm.
+  const auto found =
+      static_cast<int>(std::bit_cast<std::uint64_t>(inside) >> 52) - 1023;
+  const int exponent = std::max(found, least_exponent(type));
+  return std::bit_cast<double>(
+      static_cast<std::uint64_t>(exponent - significand_bits(type) + 1 + 1023)
+      << 52);
 }
 
 // bits -> value; exact.
