@@ -8,21 +8,21 @@
 // Errors  reason::library_missing when a library or the toolkit is not there,
 //         reason::library_failed when it is there and cannot be used. The text
 //         of a missing toolkit names every place that was tried.
+// Price   Files are asked for with POSIX calls: <filesystem> would cost every
+//         reader of a device twenty thousand lines.
 // Source  CUDA 12.4 to 13.0: layouts of the runfile, of the distributions'
 //         packages (targets/<architecture>) and of Debian (/usr).
 
+#include <dirent.h>
 #include <dlfcn.h>
+#include <sys/stat.h>
 
-#include <algorithm>
-#include <cctype>
-#include <cstdint>
+#include <cstddef>
+#include <cstdio>
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -45,6 +45,131 @@ inline constexpr std::string_view toolkit_advice =
 // The oldest release whose NVRTC compiles for sm_90a as this project asks.
 inline constexpr int least_cuda_version = 12040;  // 1000 * major + 10 * minor
 
+namespace cuda_places {
+
+[[nodiscard]] inline bool is_file(const std::string& at) {
+  struct stat seen {};
+  return ::stat(at.c_str(), &seen) == 0 && S_ISREG(seen.st_mode);
+}
+
+[[nodiscard]] inline bool is_folder(const std::string& at) {
+  struct stat seen {};
+  return ::stat(at.c_str(), &seen) == 0 && S_ISDIR(seen.st_mode);
+}
+
+// The names in a folder that start with `prefix` and are longer; none if it
+// cannot be read.
+[[nodiscard]] inline std::vector<std::string> names(const std::string& folder,
+                                                    std::string_view prefix) {
+  std::vector<std::string> found;
+  DIR* const open = ::opendir(folder.c_str());
+  if (!open) return found;
+  while (const dirent* const entry = ::readdir(open)) {
+    const std::string_view name = entry->d_name;
+    if (name.size() > prefix.size() && name.starts_with(prefix))
+      found.emplace_back(name);
+  }
+  ::closedir(open);
+  return found;
+}
+
+// "libnvrtc.so.12.4.99" -> {12, 4, 99}; by these the newest is chosen.
+[[nodiscard]] inline std::vector<int> numbers(std::string_view text) {
+  std::vector<int> found;
+  bool inside = false;
+  for (const char c : text) {
+    const bool digit = c >= '0' && c <= '9';
+    if (digit && !inside) found.push_back(0);
+    if (digit && found.back() < 100'000'000)
+      found.back() = found.back() * 10 + (c - '0');
+    inside = digit;
+  }
+  return found;
+}
+
+// The path of the newest file in `folder` whose name starts with `prefix`.
+[[nodiscard]] inline std::optional<std::string> newest(
+    const std::string& folder, std::string_view prefix) {
+  std::string best;
+  for (std::string& name : names(folder, prefix))
+    if (best.empty() || numbers(best) < numbers(name)) best = std::move(name);
+  if (best.empty()) return std::nullopt;
+  return folder + "/" + best;
+}
+
+#if defined(__aarch64__)
+inline constexpr const char* target_folders[] = {"/targets/sbsa-linux",
+                                                 "/targets/aarch64-linux"};
+inline constexpr const char* debian_folder = "/lib/aarch64-linux-gnu";
+#else
+inline constexpr const char* target_folders[] = {"/targets/x86_64-linux"};
+inline constexpr const char* debian_folder = "/lib/x86_64-linux-gnu";
+#endif
+
+// 1000 * major + 10 * minor from the headers, 0 when they do not say.
+[[nodiscard]] inline int header_version(const std::string& include) {
+  const std::pair<const char*, std::string_view> says[] = {
+      {"/cuda.h", "#define CUDA_VERSION "},
+      {"/cuda_runtime_api.h", "#define CUDART_VERSION "}};
+  for (const auto& [file, mark] : says) {
+    std::FILE* const in = std::fopen((include + file).c_str(), "re");
+    if (!in) continue;
+    int version = 0;
+    char line[512];
+    while (version == 0 && std::fgets(line, sizeof line, in)) {
+      const std::string_view text = line;
+      if (!text.starts_with(mark)) continue;
+      const std::vector<int> found = numbers(text.substr(mark.size()));
+      if (!found.empty()) version = found.front();
+    }
+    std::fclose(in);
+    if (version > 0) return version;
+  }
+  return 0;
+}
+
+[[nodiscard]] inline std::string version_text(int version) {
+  return std::to_string(version / 1000) + "." +
+         std::to_string(version % 1000 / 10);
+}
+
+// A toolkit at `root`, or what is missing there.
+[[nodiscard]] inline std::variant<toolkit, std::string> look(
+    const std::string& root) {
+  if (!is_folder(root)) return std::string("no such folder");
+
+  std::vector<std::string> includes{root + "/include"};
+  std::vector<std::string> folders{root + "/lib64", root + "/lib",
+                                   root + debian_folder};
+  for (const char* const target : target_folders) {
+    includes.push_back(root + target + "/include");
+    folders.push_back(root + target + "/lib");
+  }
+
+  toolkit found;
+  found.root = root;
+  for (const std::string& include : includes)
+    if (found.include.empty() && is_file(include + "/cuda_runtime.h"))
+      found.include = include;
+  for (const std::string& folder : folders)
+    if (found.library_folder.empty() && newest(folder, "libnvrtc.so."))
+      found.library_folder = folder;
+  if (found.include.empty() && found.library_folder.empty())
+    return std::string("neither include/cuda_runtime.h nor libnvrtc.so");
+  if (found.include.empty()) return std::string("no include/cuda_runtime.h");
+  if (found.library_folder.empty()) return std::string("no libnvrtc.so");
+
+  const int version = header_version(found.include);
+  if (version == 0) return std::string("its headers do not tell its version");
+  if (version < least_cuda_version)
+    return "version " + version_text(version) + " is older than " +
+           version_text(least_cuda_version);
+  found.version = version_text(version);
+  return found;
+}
+
+}  // namespace cuda_places
+
 // A library opened with dlopen, closed with its last owner.
 class library {
  public:
@@ -60,9 +185,8 @@ class library {
     if (void* const handle = ::dlopen(name.c_str(), flags))
       return library{name, handle};
     const char* const said = ::dlerror();
-    std::error_code ignored;
-    const bool there = name.find('/') != std::string::npos &&
-                       std::filesystem::exists(name, ignored);
+    const bool there =
+        name.find('/') != std::string::npos && cuda_places::is_file(name);
     return fault{there ? reason::library_failed : reason::library_missing,
                  "cannot open the library " + name + ": " +
                      (said ? said : "the loader gave no reason")};
@@ -102,125 +226,6 @@ class library {
   void* handle_ = nullptr;
 };
 
-namespace cuda_places {
-
-namespace files = std::filesystem;
-
-[[nodiscard]] inline bool is_file(const files::path& at) {
-  std::error_code ignored;
-  return files::is_regular_file(at, ignored);
-}
-
-[[nodiscard]] inline bool is_folder(const files::path& at) {
-  std::error_code ignored;
-  return files::is_directory(at, ignored);
-}
-
-// "libnvrtc.so.12.4.99" -> {12, 4, 99}; by these the newest is chosen.
-[[nodiscard]] inline std::vector<int> numbers(std::string_view text) {
-  std::vector<int> found;
-  bool inside = false;
-  for (const char c : text) {
-    const bool digit = c >= '0' && c <= '9';
-    if (digit && !inside) found.push_back(0);
-    if (digit && found.back() < 100'000'000)
-      found.back() = found.back() * 10 + (c - '0');
-    inside = digit;
-  }
-  return found;
-}
-
-// The newest file or folder in `folder` whose name starts with `prefix`.
-[[nodiscard]] inline std::optional<std::string> newest(
-    const files::path& folder, std::string_view prefix) {
-  std::error_code trouble;
-  files::directory_iterator entry(folder, trouble);
-  if (trouble) return std::nullopt;
-  std::string best;
-  for (; !trouble && entry != files::directory_iterator();
-       entry.increment(trouble)) {
-    const std::string name = entry->path().filename().string();
-    if (name.size() <= prefix.size() || !name.starts_with(prefix)) continue;
-    if (best.empty() || numbers(best) < numbers(name)) best = name;
-  }
-  if (best.empty()) return std::nullopt;
-  return (folder / best).string();
-}
-
-// The three folders of one architecture's packages that we can meet.
-[[nodiscard]] inline std::vector<files::path> targets(const files::path& root) {
-#if defined(__aarch64__)
-  return {root / "targets/sbsa-linux", root / "targets/aarch64-linux"};
-#else
-  return {root / "targets/x86_64-linux"};
-#endif
-}
-
-// 1000 * major + 10 * minor from the headers, 0 when they do not say.
-[[nodiscard]] inline int header_version(const files::path& include) {
-  const std::pair<const char*, std::string_view> says[] = {
-      {"cuda.h", "#define CUDA_VERSION "},
-      {"cuda_runtime_api.h", "#define CUDART_VERSION "}};
-  for (const auto& [file, mark] : says) {
-    std::ifstream in(include / file);
-    for (std::string line; std::getline(in, line);) {
-      if (!line.starts_with(mark)) continue;
-      const std::vector<int> found =
-          numbers(std::string_view(line).substr(mark.size()));
-      if (!found.empty()) return found.front();
-    }
-  }
-  return 0;
-}
-
-[[nodiscard]] inline std::string version_text(int version) {
-  return std::to_string(version / 1000) + "." +
-         std::to_string(version % 1000 / 10);
-}
-
-// A toolkit at `root`, or what is missing there.
-[[nodiscard]] inline std::variant<toolkit, std::string> look(
-    const files::path& root) {
-  if (!is_folder(root)) return std::string("no such folder");
-
-  std::vector<files::path> includes{root / "include"};
-  std::vector<files::path> folders{root / "lib64", root / "lib"};
-  for (const files::path& target : targets(root)) {
-    includes.push_back(target / "include");
-    folders.push_back(target / "lib");
-  }
-#if defined(__aarch64__)
-  folders.push_back(root / "lib/aarch64-linux-gnu");
-#else
-  folders.push_back(root / "lib/x86_64-linux-gnu");
-#endif
-
-  toolkit found{.root = root.string(),
-                .include = {},
-                .library_folder = {},
-                .version = {}};
-  for (const files::path& include : includes)
-    if (found.include.empty() && is_file(include / "cuda_runtime.h"))
-      found.include = include.string();
-  for (const files::path& folder : folders)
-    if (found.library_folder.empty() && newest(folder, "libnvrtc.so."))
-      found.library_folder = folder.string();
-  if (found.include.empty() && found.library_folder.empty())
-    return std::string("neither include/cuda_runtime.h nor libnvrtc.so");
-  if (found.include.empty()) return std::string("no include/cuda_runtime.h");
-  if (found.library_folder.empty()) return std::string("no libnvrtc.so");
-
-  const int version = header_version(found.include);
-  if (version == 0) return std::string("its headers do not tell its version");
-  if (version < least_cuda_version)
-    return "version " + version_text(version) + " is older than " +
-           version_text(least_cuda_version);
-  found.version = version_text(version);
-  return found;
-}
-
-}  // namespace cuda_places
-
 // The first usable toolkit: CUDA_PATH, CUDA_HOME, then the usual places, the
 // newest of /usr/local/cuda-* first.
 [[nodiscard]] inline result<toolkit> find_toolkit() {
@@ -229,18 +234,16 @@ namespace files = std::filesystem;
     if (const char* const value = std::getenv(variable); value && *value)
       places.emplace_back(value, std::string(variable) + " = ");
   places.emplace_back("/usr/local/cuda", "");
-  std::vector<std::string> versions;
-  std::error_code trouble;
-  std::filesystem::directory_iterator entry("/usr/local", trouble);
-  for (; !trouble && entry != std::filesystem::directory_iterator();
-       entry.increment(trouble))
-    if (entry->path().filename().string().starts_with("cuda-"))
-      versions.push_back(entry->path().string());
-  std::sort(versions.begin(), versions.end(),
-            [](const std::string& a, const std::string& b) {
-              return cuda_places::numbers(a) > cuda_places::numbers(b);
-            });
-  for (std::string& path : versions) places.emplace_back(std::move(path), "");
+  std::vector<std::string> versions = cuda_places::names("/usr/local", "cuda-");
+  while (!versions.empty()) {
+    std::size_t best = 0;
+    for (std::size_t i = 1; i < versions.size(); ++i)
+      if (cuda_places::numbers(versions[best]) <
+          cuda_places::numbers(versions[i]))
+        best = i;
+    places.emplace_back("/usr/local/" + versions[best], "");
+    versions.erase(versions.begin() + static_cast<std::ptrdiff_t>(best));
+  }
   for (const char* path : {"/opt/cuda", "/usr/lib/cuda", "/usr"})
     places.emplace_back(path, "");
 

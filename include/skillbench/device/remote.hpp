@@ -1,0 +1,248 @@
+#pragma once
+// device/remote.hpp: a device in a process of its own.
+//
+// Layer   4. child.hpp starts the process, wire.hpp carries requests and
+//         answers, worker.hpp is the other end.
+// Units   seconds of wall time and of CPU time, per request.
+// Errors  What the device answers, and: child_died, child_timed_out and
+//         child_protocol, with the request at which it happened, how the
+//         process ended and the last that it said. After one of these the
+//         process is gone and every further call gets the same fault: start
+//         another one. Death or time-out at `compile` is the source's doing
+//         (a template bomb, say); the caller knows which call it made.
+// Trust   The process runs hostile text, so an answer is held against what was
+//         asked: sizes and indices of outputs, number of kernels.
+// Threads One at a time.
+
+#include <sys/types.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <skillbench/child.hpp>
+#include <skillbench/device.hpp>
+#include <skillbench/fault.hpp>
+#include <skillbench/version.hpp>
+#include <skillbench/wire.hpp>
+
+namespace skillbench {
+
+// For one request; CPU time of all threads of the process together. 0 CPU
+// seconds means no limit.
+struct request_limits {
+  double wall_seconds = 60;
+  std::uint64_t cpu_seconds = 0;
+};
+
+struct remote_limits {
+  child_limits process;
+  request_limits start{20, 20};
+  request_limits compile{60, 60};
+  request_limits load{60, 60};
+  request_limits run{600, 0};
+};
+
+class remote final : public device {
+ public:
+  // Starts `worker`, a program that calls serve() on descriptors 3 and 4, and
+  // waits until it has said which device it is.
+  [[nodiscard]] static result<std::unique_ptr<remote>> start(
+      const child_command& worker, const remote_limits& limits = {}) {
+    auto started = child::start(worker, limits.process);
+    if (!started) return started.error();
+    std::unique_ptr<remote> made(
+        new remote(std::move(started).value(), limits, worker.program));
+    auto said = made->ask<wire::greeting_text>(
+        wire::message::greeting, "start", {}, limits.start, most_text);
+    if (!said) return said.error();
+    if (said.value().build != version)
+      return made->ended(reason::child_protocol, "start",
+                         "it is of another version (" +
+                             said.value().build.substr(0, 40) +
+                             ", this is " + version + ")");
+    made->greeting_ = std::move(said).value();
+    return made;
+  }
+
+  // The worker ends by itself, or is killed a moment later.
+  ~remote() override {
+    if (ended_) return;
+    const deadline soon = deadline::in(0.5);
+    const auto sent = wire::send_frame(
+        wire::message::quit, {},
+        [&](std::string_view bytes) { return process_.send(bytes, soon); });
+    if (sent) (void)process_.wait(soon);
+  }
+
+  remote(const remote&) = delete;
+  remote& operator=(const remote&) = delete;
+
+  [[nodiscard]] std::string name() const override { return greeting_.device; }
+  [[nodiscard]] std::string target() const override {
+    return greeting_.target;
+  }
+
+  [[nodiscard]] result<image> compile(const compile_request& asked) override {
+    auto made = ask<image>(wire::message::compile, "compile",
+                           wire::encode(asked), limits_.compile, most_image);
+    if (!made) return made;
+    if (made.value().ok &&
+        made.value().kernels.size() != asked.entries.size())
+      return ended(reason::child_protocol, "compile",
+                   "its answer has another number of kernels than was asked");
+    return made;
+  }
+
+  [[nodiscard]] result<done> load(const std::string& ptx) override {
+    return ask<done>(wire::message::load, "load",
+                     wire::encode(wire::text{ptx}), limits_.load, most_text);
+  }
+
+  [[nodiscard]] result<run_report> run(const job& asked) override {
+    std::uint64_t most = most_text;
+    for (const buffer& each : asked.buffers) {
+      if (each.use != role::output) continue;
+      const std::int64_t bytes = each.bytes();
+      if (bytes > 0) most += static_cast<std::uint64_t>(bytes) + 64;
+      most = std::min(most, wire::most_frame_bytes);
+    }
+    auto told = ask<run_report>(wire::message::run, "run",
+                                wire::encode(asked), limits_.run, most);
+    if (!told) return told;
+    for (const output_bytes& each : told.value().outputs) {
+      const auto count = static_cast<std::int64_t>(asked.buffers.size());
+      const bool fits =
+          each.buffer >= 0 && each.buffer < count &&
+          asked.buffers[static_cast<std::size_t>(each.buffer)].use ==
+              role::output &&
+          asked.buffers[static_cast<std::size_t>(each.buffer)].bytes() ==
+              static_cast<std::int64_t>(each.bytes.size());
+      if (!fits)
+        return ended(reason::child_protocol, "run",
+                     "its answer holds an output that was not asked for");
+    }
+    return told;
+  }
+
+  // CPU time that the process has used since it was started.
+  [[nodiscard]] double cpu_seconds() const { return process_.cpu_seconds(); }
+  [[nodiscard]] pid_t process_id() const noexcept { return process_.id(); }
+
+ private:
+  // Findings, logs and PTX beside the outputs.
+  static constexpr std::uint64_t most_text = std::uint64_t{64} << 20;
+  static constexpr std::uint64_t most_image = std::uint64_t{512} << 20;
+
+  remote(child process, const remote_limits& limits, std::string program)
+      : process_(std::move(process)),
+        limits_(limits),
+        program_(std::move(program)) {}
+
+  template <typename T>
+  [[nodiscard]] result<T> ask(wire::message kind, const char* stage,
+                              const std::string& payload,
+                              const request_limits& limit,
+                              std::uint64_t most) {
+    if (ended_) return *ended_;
+    if (payload.size() > wire::most_frame_bytes)
+      return fault{reason::too_large, std::string("the request to ") + stage +
+                                          " is longer than a message may be"};
+    process_.allow_cpu(limit.cpu_seconds);
+    const deadline until = deadline::in(limit.wall_seconds);
+    const auto sent = wire::send_frame(
+        kind, payload, [&](std::string_view bytes) {
+          return process_.send(bytes, until);
+        });
+    if (!sent) return ended(sent.error().why, stage, sent.error().what, limit);
+    auto got = wire::receive_frame(
+        [&](char* into, std::size_t size) {
+          return process_.receive(into, size, until);
+        },
+        most);
+    if (!got) return ended(got.error().why, stage, got.error().what, limit);
+
+    const wire::frame& answer = got.value();
+    if (answer.kind == wire::message::trouble) {
+      auto told = wire::decode<wire::refusal>(answer.payload);
+      if (!told)
+        return ended(told.error().why, stage, told.error().what, limit);
+      return std::move(told).value().held;
+    }
+    if (answer.kind != kind)
+      return ended(reason::child_protocol, stage,
+                   "its answer is of another kind than the request", limit);
+    auto made = wire::decode<T>(answer.payload);
+    if (!made)
+      return ended(made.error().why, stage, made.error().what, limit);
+    return made;
+  }
+
+  // Ends the process, if it has not ended, and says why no more can be asked.
+  [[nodiscard]] fault ended(reason why, const char* stage,
+                            const std::string& happened,
+                            const request_limits& limit = {}) {
+    // A dying process closes its channel a little before it can be reaped.
+    if (why == reason::child_died)
+      (void)process_.wait(deadline::in(2));
+    const child_end how = process_.stop();
+
+    std::string what = "the worker " + program_ + ", at " + stage + ": ";
+    if (why == reason::child_timed_out)
+      what += "was stopped at its limit of " + seconds(limit.wall_seconds) +
+              " s of wall time (" + happened + ")";
+    else if (why == reason::child_died)
+      what += words(how) + (how.stopped_by_us || how.exit_code == 0
+                                ? " (" + happened + ")"
+                                : "") +
+              "; its limits: " + limits_words(limit);
+    else
+      what += happened;
+    if (const std::string last = tail(process_.said()); !last.empty())
+      what += "; the last it said: " + last;
+    ended_ = fault{why, what};
+    return *ended_;
+  }
+
+  [[nodiscard]] static std::string seconds(double time) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%g", time);
+    return text;
+  }
+
+  [[nodiscard]] std::string limits_words(const request_limits& limit) const {
+    std::string text = seconds(limit.wall_seconds) + " s of wall time";
+    if (limit.cpu_seconds > 0)
+      text += ", " + std::to_string(limit.cpu_seconds) + " s of CPU time";
+    if (const std::uint64_t bytes = limits_.process.address_space; bytes > 0)
+      text += ", " + std::to_string(bytes >> 20) + " MiB of address space";
+    return text;
+  }
+
+  // The last words on one line, in plain characters: they come from a process
+  // that ran hostile text, and go to a terminal and into records.
+  [[nodiscard]] static std::string tail(std::string_view said) {
+    constexpr std::size_t most = 400;
+    while (!said.empty() && (said.back() == '\n' || said.back() == ' '))
+      said.remove_suffix(1);
+    if (said.size() > most) said.remove_prefix(said.size() - most);
+    std::string plain;
+    for (const char c : said)
+      plain += c == '\n' ? '|' : c >= 32 && c < 127 ? c : '?';
+    return plain;
+  }
+
+  child process_;
+  remote_limits limits_;
+  std::string program_;
+  wire::greeting_text greeting_;
+  std::optional<fault> ended_;
+};
+
+}  // namespace skillbench

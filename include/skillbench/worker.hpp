@@ -1,0 +1,137 @@
+#pragma once
+// worker.hpp: serves a device over two descriptors, until it is told to quit.
+//
+// Layer   4. The other end is device/remote.hpp; wire.hpp is what they speak.
+// Errors  A fault of the device travels as an answer. serve() returns 0 when it
+//         was told to quit or the requests ended, 1 when they made no sense or
+//         the answers could not be sent: a program may use that as exit code.
+// Limits  None are set here: child.hpp sets them before this process is.
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <exception>
+#include <new>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <skillbench/child.hpp>
+#include <skillbench/device.hpp>
+#include <skillbench/fault.hpp>
+#include <skillbench/version.hpp>
+#include <skillbench/wire.hpp>
+
+namespace skillbench {
+
+namespace worker_channel {
+
+// A socket reports a lost reader; a pipe would end the process by SIGPIPE.
+[[nodiscard]] inline result<done> write_all(int to, std::string_view bytes) {
+  while (!bytes.empty()) {
+    ssize_t sent = ::send(to, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (sent < 0 && errno == ENOTSOCK)
+      sent = ::write(to, bytes.data(), bytes.size());
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent <= 0) return fault{reason::io, "nobody takes the answers"};
+    bytes.remove_prefix(static_cast<std::size_t>(sent));
+  }
+  return done{};
+}
+
+[[nodiscard]] inline result<done> read_all(int from, char* into,
+                                           std::size_t size, bool& began) {
+  while (size > 0) {
+    const ssize_t got = ::read(from, into, size);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return fault{reason::io, "the requests ended"};
+    began = true;
+    into += got;
+    size -= static_cast<std::size_t>(got);
+  }
+  return done{};
+}
+
+struct answer {
+  wire::message kind = wire::message::trouble;
+  std::string payload;
+};
+
+[[nodiscard]] inline answer trouble(reason why, std::string what) {
+  return {wire::message::trouble, wire::encode(fault{why, std::move(what)})};
+}
+
+template <typename T>
+[[nodiscard]] answer said(wire::message kind, const result<T>& made) {
+  if (made) return {kind, wire::encode(made.value())};
+  return {wire::message::trouble, wire::encode(made.error())};
+}
+
+[[nodiscard]] inline answer answer_to(device& on, const wire::frame& asked) {
+  switch (asked.kind) {
+    case wire::message::greeting:
+      return said(asked.kind,
+                  result<wire::greeting_text>(wire::greeting_text{
+                      .build = version,
+                      .device = on.name(),
+                      .target = on.target()}));
+    case wire::message::compile: {
+      const auto wanted = wire::decode<compile_request>(asked.payload);
+      if (!wanted) return said<done>(asked.kind, wanted.error());
+      return said(asked.kind, on.compile(wanted.value()));
+    }
+    case wire::message::load: {
+      const auto wanted = wire::decode<wire::text>(asked.payload);
+      if (!wanted) return said<done>(asked.kind, wanted.error());
+      return said(asked.kind, on.load(wanted.value().held));
+    }
+    case wire::message::run: {
+      const auto wanted = wire::decode<job>(asked.payload);
+      if (!wanted) return said<done>(asked.kind, wanted.error());
+      return said(asked.kind, on.run(wanted.value()));
+    }
+    case wire::message::quit:
+    case wire::message::trouble:
+      break;
+  }
+  return trouble(reason::child_protocol, "that is not a request");
+}
+
+}  // namespace worker_channel
+
+[[nodiscard]] inline int serve(device& on, int requests_fd, int answers_fd) {
+  namespace in = worker_channel;
+  for (;;) {
+    bool began = false;
+    in::answer reply;
+    try {
+      const auto asked = wire::receive_frame(
+          [&](char* into, std::size_t size) {
+            return in::read_all(requests_fd, into, size, began);
+          },
+          wire::most_frame_bytes);
+      if (!asked) return began ? 1 : 0;
+      if (asked.value().kind == wire::message::quit) return 0;
+      reply = in::answer_to(on, asked.value());
+      if (reply.payload.size() > wire::most_frame_bytes)
+        reply = in::trouble(reason::too_large,
+                            "the answer is longer than a frame may be");
+    } catch (const std::bad_alloc&) {
+      reply = in::trouble(reason::too_large,
+                          "the worker's limit of memory was reached");
+    } catch (const std::exception& problem) {
+      reply = in::trouble(reason::internal,
+                          std::string("the worker met an exception: ") +
+                              problem.what());
+    }
+    const auto sent = wire::send_frame(
+        reply.kind, reply.payload, [&](std::string_view bytes) {
+          return in::write_all(answers_fd, bytes);
+        });
+    if (!sent) return 1;
+  }
+}
+
+}  // namespace skillbench
