@@ -1,0 +1,337 @@
+#pragma once
+// device/ptx.hpp: the PTX machine as a device.
+//
+// Layer   4. Includes device.hpp, inputs.hpp and the doors cuda/nvrtc, ptx/*.
+// Units   bytes. One launch sequence may touch `most_memory` bytes of tensors,
+//         shadows included; a tensor costs only the pages that are touched.
+// Errors  see device.hpp; the PTX of a candidate that cannot be read is
+//         reason::not_supported, since NVRTC made it.
+
+#include <algorithm>
+#include <bit>
+#include <chrono>
+#include <cstdint>
+#include <cstring>
+#include <ctime>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <skillbench/cuda/library.hpp>
+#include <skillbench/cuda/nvrtc.hpp>
+#include <skillbench/device.hpp>
+#include <skillbench/inputs.hpp>
+#include <skillbench/ptx/decoder.hpp>
+#include <skillbench/ptx/machine.hpp>
+#include <skillbench/ptx/parse.hpp>
+
+namespace skillbench {
+
+inline constexpr std::uint64_t most_memory = std::uint64_t{1} << 30;
+inline constexpr std::uint64_t most_job_instructions = 4'000'000'000;
+inline constexpr std::int64_t most_shared_bytes = 227 << 10;  // of a CTA
+
+class ptx_device : public device {
+ public:
+  explicit ptx_device(toolkit from) : toolkit_(std::move(from)) {}
+
+  [[nodiscard]] std::string name() const override { return "PTX machine"; }
+  [[nodiscard]] std::string target() const override { return "sm_90a"; }
+
+  [[nodiscard]] result<image> compile(const compile_request& asked) override {
+    if (!compiler_) {
+      auto opened = nvrtc::open(toolkit_);
+      if (!opened) return opened.error();
+      compiler_.emplace(std::move(opened).value());
+    }
+    const double before = cpu_seconds();
+    auto answer = compiler_->compile(asked.source, asked.entries, asked.target, asked.line_info);
+    if (!answer) return answer.error();
+    const nvrtc_answer& got = answer.value();
+    image out;
+    out.ok = got.ok;
+    out.ptx = got.ptx;
+    out.log = got.log;
+    out.log_cut = got.log_cut;
+    for (std::size_t i = 0; i < asked.entries.size(); ++i) {
+      kernel_image k;
+      k.entry = asked.entries[i];
+      if (i < got.lowered.size()) k.lowered = got.lowered[i];
+      if (i < got.resources.size()) {
+        const kernel_resources& r = got.resources[i];
+        k.registers = r.registers;
+        k.spill_stores = r.spill_stores;
+        k.spill_loads = r.spill_loads;
+        k.stack_bytes = r.stack_bytes;
+        k.static_shared = r.static_shared;
+      }
+      out.kernels.push_back(std::move(k));
+    }
+    out.cpu_seconds = cpu_seconds() - before;
+    return out;
+  }
+
+  [[nodiscard]] result<done> load(const std::string& text) override {
+    programs_.clear();
+    loaded_.reset();
+    auto parsed = ptx::parse(text);
+    if (!parsed) return fault{reason::not_supported, "not supported by the PTX machine: " + parsed.error().what};
+    loaded_ = std::make_unique<ptx::module>(std::move(parsed).value());
+    return done{};
+  }
+
+  [[nodiscard]] result<run_report> run(const job& asked) override {
+    if (!loaded_) return fault{reason::bad_argument, "a run without a loaded module"};
+    const double before = cpu_seconds();
+    run_report out;
+    ptx::memory global(most_memory);
+    global.set_poison(mix(asked.seed, "poison") | 0x8000800080008001ull);
+    if (auto placed = place_module(global); !placed) return placed.error();
+    const std::size_t first = global.count();
+    if (auto placed = place_buffers(global, asked); !placed) return placed.error();
+
+    ptx::watch seen;
+    ptx::machine machine(global, seen);
+    std::uint64_t left = asked.most_instructions ? asked.most_instructions : most_job_instructions;
+    for (const launch& one : asked.launches) {
+      auto program = program_of(one.entry);
+      if (!program) return program.error();
+      if (auto refused = refusal(*program.value(), one)) {
+        out.findings.push_back(std::move(*refused));
+        break;
+      }
+      ptx::launch_plan plan;
+      plan.grid = one.grid;
+      plan.block = one.block;
+      plan.dynamic_shared = static_cast<std::uint64_t>(one.shared_bytes);
+      plan.seed = mix(asked.seed, "schedule");
+      plan.most_instructions = left;
+      plan.parameters = parameters(*program.value(), one, global, first);
+      auto counted = machine.launch(*program.value(), plan);
+      if (!counted) return counted.error();
+      const ptx::launch_counts& c = counted.value();
+      left = c.warp_instructions < left ? left - c.warp_instructions : 1;
+      out.counted.warp_instructions += c.warp_instructions;
+      out.counted.thread_instructions += c.thread_instructions;
+      out.counted.global_load_sectors += c.load_sectors;
+      out.counted.global_store_sectors += c.store_sectors;
+      out.counted.barriers += c.barriers;
+      if (aborted(seen)) break;
+    }
+    for (auto& f : seen.findings()) out.findings.push_back(std::move(f));
+    collect(global, first, asked, out);
+    out.cpu_seconds = cpu_seconds() - before;
+    return out;
+  }
+
+ private:
+  // Of the calling thread, so that other workers of the process do not count.
+  [[nodiscard]] static double cpu_seconds() {
+    timespec t{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+  }
+
+  // A launch that ended early leaves nothing for the next one to stand on.
+  [[nodiscard]] static bool aborted(ptx::watch& seen) {
+    for (const auto& f : seen.findings())
+      if (f.kind == code::deadlock || f.kind == code::trap) return true;
+    return seen.enough();
+  }
+
+  result<done> place_module(ptx::memory& global) {
+    const auto variables = ptx::module_variables(*loaded_);
+    std::map<std::string, std::uint64_t> places;
+    for (std::size_t i = 0; i < variables.size(); ++i) places[variables[i]->name] = ptx::module_variable_address(i);
+    for (const ptx::variable* v : variables) {
+      const std::int64_t bytes = std::max<std::int64_t>(ptx::variable_bytes(*v), 1);
+      if (static_cast<std::uint64_t>(bytes) > most_memory)
+        return fault{reason::too_large, "the module variable " + v->name + " has " + std::to_string(bytes) + " bytes"};
+      auto image = std::make_shared<std::string>();
+      const std::size_t width = std::max<std::size_t>(ptx::width_of(ptx::type_named(v->type)), 1);
+      for (const auto& value : v->values) {
+        std::uint64_t bits = value.bits;
+        if (value.kind == ptx::operand::type::name) {
+          const auto at = places.find(value.text);
+          if (at == places.end()) return fault{reason::not_supported, "not supported by the PTX machine: an initialiser that names " + value.text};
+          bits = at->second + static_cast<std::uint64_t>(value.offset);
+        } else if (value.kind == ptx::operand::type::real64 && width == 4) {
+          bits = std::bit_cast<std::uint32_t>(static_cast<float>(std::bit_cast<double>(bits)));
+        }
+        image->append(reinterpret_cast<const char*>(&bits), width);
+      }
+      ptx::allocation a;
+      a.name = "the module variable " + v->name;
+      a.writable = v->space != "const";
+      a.starts_defined = true;
+      a.element_bytes = static_cast<std::int64_t>(width);
+      a.bytes = static_cast<std::uint64_t>(bytes);
+      a.initial = [image](std::int64_t from, std::span<std::byte> out) {
+        std::fill(out.begin(), out.end(), std::byte{0});
+        const auto at = static_cast<std::size_t>(from);
+        if (at < image->size()) std::memcpy(out.data(), image->data() + at, std::min(out.size(), image->size() - at));
+      };
+      global.add(std::move(a), 0);
+    }
+    return done{};
+  }
+
+  static result<done> place_buffers(ptx::memory& global, const job& asked) {
+    for (const buffer& b : asked.buffers) {
+      if (b.bytes() < 0 || b.bytes() >= std::int64_t{1} << 35)
+        return fault{reason::too_large, "the tensor " + b.name + " has " + std::to_string(b.bytes()) + " bytes; the PTX machine places up to 32 GB"};
+      ptx::allocation a;
+      a.name = b.name;
+      a.writable = b.use != role::input;
+      a.starts_defined = b.use == role::input;
+      a.element_bytes = b.use == role::scratch ? 1 : static_cast<std::int64_t>(size_of(b.type));
+      a.bytes = static_cast<std::uint64_t>(b.bytes());
+      if (b.use == role::input)
+        a.initial = [filled = b.filled, seed = b.seed, type = b.type](std::int64_t from, std::span<std::byte> out) {
+          make_elements(filled, seed, type, from / static_cast<std::int64_t>(size_of(type)), out);
+        };
+      global.add(std::move(a), mix(asked.seed, b.name));
+    }
+    return done{};
+  }
+
+  result<const ptx::program*> program_of(const std::string& entry) {
+    if (const auto it = programs_.find(entry); it != programs_.end()) return it->second.get();
+    auto made = ptx::decoder(*loaded_).kernel(entry);
+    if (!made) return made.error();
+    auto kept = std::make_unique<ptx::program>(std::move(made).value());
+    return (programs_[entry] = std::move(kept)).get();
+  }
+
+  // What a driver would refuse, or would silently misread.
+  [[nodiscard]] std::optional<finding> refusal(const ptx::program& p, const launch& one) const {
+    const auto refuse = [&](code what, std::string why) {
+      finding f;
+      f.kind = what;
+      f.kernel = p.entry;
+      f.what = std::move(why);
+      return f;
+    };
+    const std::int64_t threads = one.block.count();
+    if (one.grid.x < 1 || one.grid.y < 1 || one.grid.z < 1 || one.block.x < 1 || one.block.y < 1 || one.block.z < 1 || threads > 1024)
+      return refuse(code::launch_refused, "a launch of " + std::to_string(threads) + " threads a CTA on a grid of " + std::to_string(one.grid.count()) + " CTAs is not possible");
+    std::int64_t allowed = 1024;
+    if (!p.maxntid.empty()) {
+      allowed = 1;
+      for (const std::int64_t n : p.maxntid) allowed *= n;
+    }
+    if (threads > allowed)
+      return refuse(code::launch_refused, "the launch has " + std::to_string(threads) + " threads a CTA; __launch_bounds__ of " + p.entry + " allows " + std::to_string(allowed));
+    const std::int64_t shared = one.shared_bytes + p.dynamic_offset;
+    if (one.shared_bytes < 0 || shared > most_shared_bytes)
+      return refuse(code::launch_refused, "the launch needs " + std::to_string(shared) + " bytes of shared memory a CTA; an H100 has " + std::to_string(most_shared_bytes));
+    if (one.args.size() != p.parameters.size())
+      return refuse(code::bad_manifest, "the kernel has " + std::to_string(p.parameters.size()) + " parameters; the manifest lists " + std::to_string(one.args.size()) + " args");
+    const ptx::function* source = nullptr;
+    for (const auto& f : loaded_->functions)
+      if (f.name == p.entry && f.defined) source = &f;
+    for (std::size_t i = 0; i < one.args.size(); ++i) {
+      const kernel_argument& a = one.args[i];
+      const std::uint32_t wanted = a.kind == kernel_argument::type::pointer ? 8 : 4;
+      const std::string& type = source ? source->params[i].type : std::string();
+      const std::string where = "parameter " + std::to_string(i + 1) + " of the kernel";
+      if (p.parameters[i].bytes != wanted)
+        return refuse(code::bad_manifest, where + " has " + std::to_string(p.parameters[i].bytes) + " bytes; the manifest passes " + a.name + ", which has " + std::to_string(wanted));
+      const bool real_parameter = type == "f32", integer_parameter = type == "u32" || type == "s32";
+      if ((a.kind == kernel_argument::type::integer && real_parameter) || (a.kind == kernel_argument::type::real && integer_parameter))
+        return refuse(code::bad_manifest, where + " is " + (real_parameter ? "a float" : "an integer") + "; the manifest passes " + a.name + ", which is " + (real_parameter ? "an integer" : "a float"));
+    }
+    return std::nullopt;
+  }
+
+  [[nodiscard]] static std::vector<std::byte> parameters(const ptx::program& p, const launch& one, ptx::memory& global, std::size_t first) {
+    std::vector<std::byte> out(p.parameter_bytes);
+    for (std::size_t i = 0; i < one.args.size(); ++i) {
+      const kernel_argument& a = one.args[i];
+      std::byte* to = out.data() + p.parameters[i].offset;
+      if (a.kind == kernel_argument::type::pointer) {
+        const std::uint64_t at = global.at(first + static_cast<std::size_t>(a.value)).base;
+        std::memcpy(to, &at, 8);
+      } else if (a.kind == kernel_argument::type::integer) {
+        const auto v = static_cast<std::int32_t>(a.value);
+        std::memcpy(to, &v, 4);
+      } else {
+        const auto v = static_cast<float>(a.real);
+        std::memcpy(to, &v, 4);
+      }
+    }
+    return out;
+  }
+
+  // Outputs whole; an element with an undefined byte is a finding.
+  static void collect(ptx::memory& global, std::size_t first, const job& asked, run_report& out) {
+    for (std::size_t i = 0; i < asked.buffers.size(); ++i) {
+      const buffer& b = asked.buffers[i];
+      if (b.use != role::output) continue;
+      ptx::allocation& a = global.at(first + i);
+      output_bytes whole;
+      whole.buffer = static_cast<std::int64_t>(i);
+      whole.bytes.assign(a.bytes, '\0');
+      tally never, undefined_bits;
+      const auto per = static_cast<std::uint64_t>(a.element_bytes);
+      for (std::size_t k = 0; k < a.pages.size(); ++k) {
+        const std::uint64_t begin = std::max(a.origin + k * ptx::page_bytes, a.base);
+        const std::uint64_t end = std::min(a.origin + (k + 1) * ptx::page_bytes, a.end());
+        if (begin >= end) continue;
+        const ptx::page& p = a.pages[k];
+        if (!p.data) {
+          never.add((begin - a.base) / per, (end - begin) / per);
+          continue;
+        }
+        const std::uint64_t in_page = (begin - a.origin) & (ptx::page_bytes - 1);
+        std::memcpy(whole.bytes.data() + (begin - a.base), p.data.get() + in_page, end - begin);
+        if (!p.shadow || !ptx::ops::any_set(p.shadow.get() + in_page, end - begin)) continue;
+        for (std::uint64_t at = 0; at < end - begin; at += per) {
+          bool unwritten = false, undefined = false;
+          for (std::uint64_t n = 0; n < per; ++n) {
+            unwritten |= p.shadow[in_page + at + n] == ptx::unwritten;
+            undefined |= p.shadow[in_page + at + n] == ptx::undefined;
+          }
+          if (unwritten) never.add((begin - a.base + at) / per, 1);
+          else if (undefined) undefined_bits.add((begin - a.base + at) / per, 1);
+        }
+      }
+      const std::string of = " of " + std::to_string(b.elements) + " elements of " + b.name + " ";
+      never.tell(code::unwritten_output, of + (never.count == 1 ? "was" : "were") + " never written", b.name, out);
+      undefined_bits.tell(code::undefined_output, of + "got an undefined value (from a register or memory that was never written)", b.name, out);
+      out.outputs.push_back(std::move(whole));
+    }
+  }
+
+  struct tally {
+    std::uint64_t count = 0, first = 0;
+    void add(std::uint64_t index, std::uint64_t n) {
+      if (!count) first = index;
+      count += n;
+    }
+    void tell(code kind, const std::string& what, const std::string& tensor, run_report& out) const {
+      if (!count) return;
+      finding f;
+      f.kind = kind;
+      f.what = std::to_string(count) + what + ", the first at index " + std::to_string(first);
+      f.tensor = tensor;
+      f.index = static_cast<std::int64_t>(first);
+      f.count = count;
+      out.findings.push_back(std::move(f));
+    }
+  };
+
+  toolkit toolkit_;
+  std::optional<nvrtc> compiler_;
+  std::unique_ptr<ptx::module> loaded_;
+  std::map<std::string, std::unique_ptr<ptx::program>> programs_;
+};
+
+[[nodiscard]] inline std::unique_ptr<device> make_ptx_device(const toolkit& from) {
+  return std::make_unique<ptx_device>(from);
+}
+
+}  // namespace skillbench

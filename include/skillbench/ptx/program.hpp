@@ -1,0 +1,149 @@
+#pragma once
+// ptx/program.hpp: a kernel as the machine runs it: decoded instructions over a
+// file of lane arrays.
+//
+// Layer   3. decode.hpp makes it from the tree of module.hpp.
+// Shapes  every register is an array of 32 lanes of 1, 2, 4 or 8 bytes in a
+//         register file of a warp; a predicate is one 32-bit mask. Constants
+//         live in the same file, so an operand is always one offset.
+// Order   instructions stand in the order of the text. NVRTC lays loops out
+//         contiguously and joins after their branches, so the lowest index
+//         first brings divergent lanes together again.
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <skillbench/ptx/module.hpp>
+
+namespace skillbench::ptx {
+
+struct warp;
+struct op;
+
+using lane_mask = std::uint32_t;
+inline constexpr lane_mask every_lane = 0xffffffffu;
+
+using handler = void (*)(warp&, const op&, lane_mask);
+
+// A register, constant or nothing (slot 0, a constant zero that is defined).
+struct ref {
+  std::uint32_t offset = 0;  // bytes into the register file
+  std::uint32_t slot = 0;    // index of its "holds undefined bits" flag
+};
+
+enum class flow : std::uint8_t {
+  plain,        // run, go on
+  branch,       // target, for the lanes that the guard lets through
+  indexed,      // brx.idx: targets in program::tables
+  call,         // target, return to the next instruction
+  ret,          // back to each lane's caller, or exit
+  exit,
+  barrier,      // waits for the CTA
+  converge,     // waits for the lanes of the mask in s[4], then runs
+  unsupported,  // ends the run: message in program::complaints
+};
+
+enum class space : std::uint8_t { generic, global, shared, local, param, constant };
+
+struct op {
+  handler run = nullptr;
+  handler taint = nullptr;  // called instead of nothing when a source is tainted
+  flow kind = flow::plain;
+  bool guarded = false, guard_negated = false;
+  space where = space::generic;
+  std::uint8_t unit = 0;     // bytes of one element of a memory access
+  std::uint8_t vector = 1;   // elements of a memory access
+  std::uint8_t width = 0;    // bytes of a lane of d[0]
+  bool is_signed = false;    // widening loads
+  std::uint8_t address_width = 8;  // bytes of the address register's lanes
+  std::uint8_t sources = 0, targets = 0;
+  ref d[4], s[5];
+  ref guard;
+  std::int64_t imm = 0;      // address offset, table index, mode bits
+  std::uint32_t target = 0;  // instruction index
+  std::uint32_t source = 0;  // index into program::origins
+};
+
+// Where an op came from, for messages.
+struct origin {
+  int ptx_line = 0;
+  int line = 0;            // of the candidate's source, 0 when not known
+  std::uint32_t function = 0;
+};
+
+// A copy between parameter areas of a lane's frame, done by a call.
+struct copy {
+  std::uint32_t from = 0, to = 0, bytes = 0;
+};
+
+struct call_site {
+  std::uint32_t function = 0;
+  std::vector<copy> in, out;
+};
+
+struct constant {
+  ref where;
+  std::uint8_t width = 4;   // bytes of a lane; 0: a predicate mask
+  std::uint64_t bits = 0;   // the same in every lane
+};
+
+// Registers that the machine fills: thread and CTA numbers and the like.
+enum class special : std::uint8_t {
+  tid_x, tid_y, tid_z, ntid_x, ntid_y, ntid_z,
+  ctaid_x, ctaid_y, ctaid_z, nctaid_x, nctaid_y, nctaid_z,
+  laneid, warpid, nwarpid, smid, nsmid, gridid,
+  lanemask_eq, lanemask_le, lanemask_lt, lanemask_ge, lanemask_gt,
+  dynamic_smem_size, total_smem_size,
+  zero,  // cluster numbers and %envreg of a launch without clusters
+  one,   // cluster extents of such a launch
+};
+
+struct special_register {
+  special what = special::zero;
+  ref where;
+};
+
+struct parameter {
+  std::uint32_t offset = 0, bytes = 0;  // in the kernel's parameter block
+};
+
+// What a register is, before places are shared out (allocate.hpp).
+struct register_info {
+  std::uint32_t bytes = 0;   // of all lanes; 4 for a predicate
+  bool shareable = false;    // constants and special registers are not
+};
+
+struct program {
+  std::string entry;
+  std::vector<op> code;
+  std::vector<origin> origins;
+  std::vector<std::string> functions;          // names, for messages
+  std::vector<std::pair<std::uint32_t, std::string>> complaints;  // by index
+  std::vector<std::vector<std::uint32_t>> tables;  // brx.idx
+  std::vector<call_site> calls;  // by op::imm
+  std::vector<constant> constants;
+  std::vector<special_register> specials;
+  std::vector<parameter> parameters;
+  std::vector<ref> return_registers;  // by function: return addresses
+  std::uint32_t file_bytes = 0, slots = 1;
+  std::vector<register_info> registers;             // by slot
+  std::vector<std::uint32_t> function_starts;       // indices into code
+  std::vector<ref> born_undefined;  // read on some path before any write
+  std::vector<std::uint32_t> undefined_bytes;       // of those, of all lanes
+  std::uint32_t parameter_bytes = 0;
+  std::uint32_t frame_bytes = 0;      // local and parameter memory of a lane
+  std::uint32_t static_shared = 0;    // bytes, before the dynamic part
+  std::uint32_t dynamic_offset = 0;   // where extern shared arrays start
+  std::vector<std::int64_t> maxntid, reqntid;  // empty: not given
+
+  [[nodiscard]] const std::string* complaint(std::uint32_t index) const {
+    for (const auto& [at, text] : complaints)
+      if (at == index) return &text;
+    return nullptr;
+  }
+};
+
+}  // namespace skillbench::ptx
