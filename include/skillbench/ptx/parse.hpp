@@ -795,7 +795,7 @@ class parser {
   found_name bind(std::string& text, place where) {
     const declaration* best = nullptr;
     std::size_t prefix_size = 0;
-    std::int64_t number = 0;
+    std::int64_t member = 0;
     bool both = false;
     const auto offer = [&](const std::vector<declaration>& stack,
                            std::size_t prefix, std::int64_t index) {
@@ -808,7 +808,7 @@ class parser {
         }
         best = &*it;
         prefix_size = prefix;
-        number = index;
+        member = index;
         both = false;
         return;
       }
@@ -834,9 +834,9 @@ class parser {
     if (prefix_size == 0) {
       if (!best->renamed.empty()) text = best->renamed;
     } else if (!best->renamed.empty()) {
-      text = best->renamed + std::to_string(number);
+      text = best->renamed + std::to_string(member);
     } else if (text[prefix_size] == '0' && text.size() > prefix_size + 1) {
-      text = text.substr(0, prefix_size) + std::to_string(number);
+      text = text.substr(0, prefix_size) + std::to_string(member);
     }
     return found_name::yes;
   }
@@ -844,9 +844,9 @@ class parser {
   // Whether some scope of this function has declared the name.
   [[nodiscard]] bool declared_somewhere(std::string_view name) {
     if (names_.times.contains(name)) return true;
-    return splits(name, [&](std::string_view prefix, std::int64_t number) {
+    return splits(name, [&](std::string_view prefix, std::int64_t member) {
       const auto found = names_.ranges.find(prefix);
-      return found != names_.ranges.end() && number < found->second.most;
+      return found != names_.ranges.end() && member < found->second.most;
     });
   }
 
@@ -1383,12 +1383,12 @@ class parser {
   }
 
   bool file() {
-    std::int64_t number = 0, ignored = 0;
+    std::int64_t which = 0, ignored = 0;
     std::string_view path;
-    if (!count(number, any_int, "a file's number") || !quoted(path) ||
+    if (!count(which, any_int, "a file's number") || !quoted(path) ||
         !spend(64 + path.size()))
       return false;
-    tree_.files.emplace_back(static_cast<int>(number), std::string(path));
+    tree_.files.emplace_back(static_cast<int>(which), std::string(path));
     while (take(','))  // its time and its size
       if (!count(ignored, std::int64_t{1} << 62, "a time or a size"))
         return false;
