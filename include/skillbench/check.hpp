@@ -665,7 +665,7 @@ struct case_verdict {
     // Elements that were never written, or are undefined, are told already.
     std::uint64_t told_already = 0;
     for (const finding& each : made.findings)
-      if (each.tensor == output.name &&
+      if (each.weight == severity::fails && each.tensor == output.name &&
           (each.kind == code::unwritten_output ||
            each.kind == code::undefined_output))
         told_already += each.count;
@@ -673,8 +673,6 @@ struct case_verdict {
       made.findings.push_back(std::move(*verdict.value().wrong));
   }
   made.told.reached = reached_by(made.findings);
-  if (made.told.wrong > 0)  // whatever was told already as a mere note
-    made.told.reached = std::min(made.told.reached, outcome::wrong);
   return made;
 }
 

@@ -1,0 +1,97 @@
+#include <doctest/doctest.h>
+
+#include <set>
+#include <string_view>
+
+#include <skillbench/finding.hpp>
+
+using namespace skillbench;
+
+namespace {
+
+// Records hold these names and child processes these numbers: written by hand,
+// never reused.
+constexpr struct {
+  int number;
+  code what;
+  std::string_view name;
+} codes[] = {
+    {0, code::no_source, "no_source"},
+    {1, code::bad_source, "bad_source"},
+    {2, code::bad_manifest, "bad_manifest"},
+    {3, code::compile_error, "compile_error"},
+    {4, code::launch_refused, "launch_refused"},
+    {5, code::out_of_bounds, "out_of_bounds"},
+    {6, code::misaligned, "misaligned"},
+    {7, code::writes_input, "writes_input"},
+    {8, code::undefined_value, "undefined_value"},
+    {9, code::undefined_output, "undefined_output"},
+    {10, code::unwritten_output, "unwritten_output"},
+    {11, code::deadlock, "deadlock"},
+    {12, code::trap, "trap"},
+    {13, code::wrong_value, "wrong_value"},
+    {14, code::shape_not_supported, "shape_not_supported"},
+    {15, code::does_nothing, "does_nothing"},
+    {16, code::invalid_access, "invalid_access"},
+    {17, code::bidi_control, "bidi_control"},
+    {18, code::byte_order_mark, "byte_order_mark"},
+    {19, code::several_sources, "several_sources"},
+    {20, code::compile_limits, "compile_limits"},
+};
+
+constexpr struct {
+  int number;
+  outcome reached;
+  std::string_view name;
+} outcomes[] = {
+    {0, outcome::no_kernel, "no_kernel"},
+    {1, outcome::bad_manifest, "bad_manifest"},
+    {2, outcome::does_not_compile, "does_not_compile"},
+    {3, outcome::faults, "faults"},
+    {4, outcome::wrong, "wrong"},
+    {5, outcome::cheats, "cheats"},
+    {6, outcome::correct, "correct"},
+    {7, outcome::unjudged, "unjudged"},
+};
+
+}  // namespace
+
+TEST_CASE("finding: every code keeps its number and its name") {
+  for (const auto& row : codes) {
+    CHECK(static_cast<int>(row.what) == row.number);
+    CHECK(name(row.what) == row.name);
+  }
+}
+
+TEST_CASE("finding: no code is missing from the table, no name is used twice") {
+  std::set<std::string_view> names;
+  int known = 0;
+  for (int number = 0; number < 256; ++number) {
+    const std::string_view found = name(static_cast<code>(number));
+    if (found == "unknown") continue;
+    ++known;
+    CHECK(names.insert(found).second);
+  }
+  CHECK(known == static_cast<int>(std::size(codes)));
+}
+
+TEST_CASE("finding: every outcome keeps its rung and its name") {
+  for (const auto& row : outcomes) {
+    CHECK(static_cast<int>(row.reached) == row.number);
+    CHECK(name(row.reached) == row.name);
+  }
+  int known = 0;
+  for (int number = 0; number < 256; ++number)
+    known += name(static_cast<outcome>(number)) != "unknown";
+  CHECK(known == static_cast<int>(std::size(outcomes)));
+}
+
+TEST_CASE("finding: every severity keeps its number and its name") {
+  CHECK(static_cast<int>(severity::fails) == 0);
+  CHECK(static_cast<int>(severity::cheats) == 1);
+  CHECK(static_cast<int>(severity::note) == 2);
+  CHECK(name(severity::fails) == "fails");
+  CHECK(name(severity::cheats) == "cheats");
+  CHECK(name(severity::note) == "note");
+  CHECK(name(static_cast<severity>(3)) == "unknown");
+}
