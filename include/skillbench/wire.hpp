@@ -155,18 +155,29 @@ void fields(A& with, T& it) { with(it.held); }
 
 // ---- values to bytes --------------------------------------------------------
 
+// Without memory it only counts: outputs are large, and a string that grows
+// would copy them again.
 class writer {
  public:
   template <typename... T>
   void operator()(const T&... values) { (put(values), ...); }
 
   [[nodiscard]] std::string take() && { return std::move(bytes_); }
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  void keep(std::size_t bytes) {
+    bytes_.reserve(bytes);
+    keeps_ = true;
+  }
 
  private:
   void raw(const void* from, std::size_t size) {
-    bytes_.append(static_cast<const char*>(from), size);
+    size_ += size;
+    if (keeps_) bytes_.append(static_cast<const char*>(from), size);
   }
-  void put(bool value) { bytes_.push_back(value ? 1 : 0); }
+  void put(bool value) {
+    const char byte = value ? 1 : 0;
+    raw(&byte, 1);
+  }
   template <typename T>
     requires((std::is_arithmetic_v<T> && !std::same_as<T, bool>) ||
              std::is_enum_v<T>)
@@ -190,11 +201,15 @@ class writer {
   void put(const T& value) { fields(*this, value); }
 
   std::string bytes_;
+  std::size_t size_ = 0;
+  bool keeps_ = false;
 };
 
 template <typename T>
 [[nodiscard]] std::string encode(const T& value) {
-  writer to;
+  writer count, to;
+  count(value);
+  to.keep(count.size());
   to(value);
   return std::move(to).take();
 }
@@ -367,7 +382,7 @@ template <typename Write>
 // longest payload that the receiver has reason to expect.
 template <typename Read>
 [[nodiscard]] result<frame> receive_frame(Read&& read, std::uint64_t most) {
-  char raw[sizeof(header)];
+  char raw[sizeof(header)] = {};
   if (auto got = read(raw, sizeof raw); !got) return got.error();
   header top;
   std::memcpy(&top, raw, sizeof top);

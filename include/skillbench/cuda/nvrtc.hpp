@@ -8,8 +8,10 @@
 //         says why. Faults: the library is missing or broken.
 // Trust   Source and entries are hostile. No option comes from them; what an
 //         entry may be made of is a list of characters. The compiler itself can
-//         be made to hang, to crash or to eat memory: call this in a child with
-//         limits (device/remote.hpp) unless the source is trusted.
+//         be made to hang, to crash, to eat memory and, by #include, to read
+//         any file that this process may read: call this in a child with limits
+//         (device/remote.hpp) unless the source is trusted. (The option against
+//         headers beside the source, -no-source-include, breaks mma.h.)
 // Threads NVRTC's front end takes one source at a time in a process.
 // Source  NVRTC 12.4 to 13.0; the log format of ptxas -v of the same.
 
@@ -27,7 +29,7 @@
 
 namespace skillbench {
 
-inline constexpr std::size_t most_source_bytes = 256 * 1024;
+inline constexpr std::size_t most_program_bytes = 256 * 1024;
 inline constexpr std::size_t most_log_bytes = 64 * 1024;
 inline constexpr std::size_t most_entry_bytes = 512;
 inline constexpr std::size_t most_entries = 64;
@@ -214,43 +216,49 @@ struct line_reader {
 }
 
 // The log as a person wants it: resource lines out, NVRTC's words about its
-// name map turned into words about the manifest's entries.
-[[nodiscard]] inline std::string readable(
-    std::string_view log, const std::vector<std::string>& entries) {
+// name map turned into words about the manifest's entries, one for each entry.
+// The line number of a name map is no guide to the entry: the quoted line is.
+[[nodiscard]] inline std::string readable(std::string_view log) {
   constexpr std::string_view map_mark = "__nv_name_map(";
-  constexpr std::size_t map_first_line = 3;  // of the first entry
+  constexpr std::string_view quote_mark = "  #pragma nv_mangled_name ";
   std::string told;
-  bool quoting = false;  // inside the excerpt of a name map's line
+  std::vector<std::string> told_of;
+  std::optional<std::string> said;  // of the name map, until its quoted line
+  const auto tell = [&](std::string_view entry) {
+    if (!said) return;
+    const std::string words = *std::exchange(said, std::nullopt);
+    for (const std::string& each : told_of)
+      if (each == entry) return;
+    told_of.emplace_back(entry);
+    told += "launch manifest, entry";
+    if (!entry.empty()) told += " \"" + std::string(entry) + "\"";
+    told += ": " + words + '\n';
+  };
+  bool quoting = false;
   line_reader lines{log};
   for (std::string_view line; lines.next(line);) {
     if (is_resource_line(line)) continue;
+    if (quoting && line.starts_with(quote_mark)) {
+      tell(line.substr(quote_mark.size()));
+      continue;
+    }
     if (quoting && line.starts_with("  ")) continue;
+    tell({});
     if (quoting && line.empty()) {
       quoting = false;
       continue;
     }
-    quoting = false;
-    if (line.starts_with(map_mark)) {
-      quoting = true;
-      const std::size_t close = line.find("): ");
-      if (close == std::string_view::npos) continue;
-      const std::string_view rest = line.substr(close + 3);
-      if (rest.find("Error in parsing name expression") !=
-          std::string_view::npos)
-        continue;
-      const std::size_t at = static_cast<std::size_t>(
-          number_before(line, "): ").value_or(0));
-      told += "launch manifest, entry";
-      if (at >= map_first_line && at - map_first_line < entries.size())
-        told += " \"" + entries[at - map_first_line] + "\"";
-      told += ": ";
-      told += rest;
-      told += '\n';
+    quoting = line.starts_with(map_mark);
+    if (quoting) {
+      if (const std::size_t close = line.find("): ");
+          close != std::string_view::npos)
+        said = line.substr(close + 3);
       continue;
     }
     told += line;
     told += '\n';
   }
+  tell({});
   while (!told.empty() && told.back() == '\n') told.pop_back();
   return told;
 }
@@ -366,7 +374,7 @@ class nvrtc {
 
     const std::string arch = "-arch=" + target;
     std::vector<const char*> options{arch.c_str(), "-std=c++17",
-                                     include_.c_str(), "-no-source-include",
+                                     include_.c_str(),
                                      "--ptxas-options=-v"};
     if (!cccl_.empty()) options.push_back(cccl_.c_str());
     if (line_info) options.push_back("-lineinfo");
@@ -379,7 +387,7 @@ class nvrtc {
       auto text = fetch(made.handle, call_.log_size, call_.log, "log");
       if (!text) return text.error();
       log = std::move(text).value();
-      answer.log = nvrtc_text::readable(log, entries);
+      answer.log = nvrtc_text::readable(log);
     } catch (const std::bad_alloc&) {
       return refusal(exhausted());
     }
@@ -486,13 +494,21 @@ class nvrtc {
 
   [[nodiscard]] static std::optional<std::string> refused_text(
       const std::string& source, const std::vector<std::string>& entries) {
-    if (source.size() > most_source_bytes)
+    if (source.size() > most_program_bytes)
       return "candidate.cu: error: the source is longer than " +
-             std::to_string(most_source_bytes / 1024) + " KB";
+             std::to_string(most_program_bytes / 1024) + " KB";
     // NVRTC takes a C string: what follows a NUL would be judged unseen.
     if (const std::size_t at = source.find('\0'); at != std::string::npos)
       return "candidate.cu: error: the source holds a NUL at byte " +
              std::to_string(at);
+    // A byte of 0xff ends NVRTC's reading in the same way.
+    for (std::size_t at = 0; at < source.size();) {
+      const std::size_t length = nvrtc_text::utf8_length(source, at);
+      if (length == 0)
+        return "candidate.cu: error: the source is not UTF-8 at byte " +
+               std::to_string(at);
+      at += length;
+    }
     if (entries.empty()) return "launch manifest: error: no entry is named";
     if (entries.size() > most_entries)
       return "launch manifest: error: more than " +

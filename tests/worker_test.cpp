@@ -1,0 +1,189 @@
+#include <doctest/doctest.h>
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <thread>
+
+#include <skillbench/worker.hpp>
+
+using namespace skillbench;
+
+namespace {
+
+class small_device final : public device {
+ public:
+  [[nodiscard]] std::string name() const override { return "small"; }
+  [[nodiscard]] std::string target() const override { return "sm_90a"; }
+  [[nodiscard]] result<image> compile(const compile_request& asked) override {
+    if (asked.source == "fault") return fault{reason::library_failed, "said"};
+    if (asked.source == "memory") throw std::bad_alloc();
+    if (asked.source == "throw") throw std::runtime_error("thrown here");
+    image made;
+    made.log = "log of " + asked.source;
+    return made;
+  }
+  [[nodiscard]] result<done> load(const std::string& ptx) override {
+    loaded = ptx;
+    return done{};
+  }
+  [[nodiscard]] result<run_report> run(const job& asked) override {
+    run_report told;
+    told.counted.barriers = asked.seed;
+    return told;
+  }
+  std::string loaded;
+};
+
+// The device served in a thread, and the other ends of its channels.
+struct served {
+  small_device on;
+  int ends[2][2];
+  int code = -1;
+  std::thread thread;
+
+  served() {
+    REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends[0]) == 0);
+    REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends[1]) == 0);
+    thread = std::thread([this] {
+      code = serve(on, ends[0][1], ends[1][1]);
+      ::close(ends[0][1]);
+      ::close(ends[1][1]);
+    });
+  }
+  void close_requests() {
+    if (ends[0][0] >= 0) ::close(std::exchange(ends[0][0], -1));
+  }
+  int end() {
+    close_requests();
+    if (thread.joinable()) thread.join();
+    return code;
+  }
+  ~served() {
+    (void)end();
+    ::close(ends[1][0]);
+  }
+
+  void send(std::string_view bytes) const {
+    REQUIRE(worker_channel::write_all(ends[0][0], bytes).ok());
+  }
+  void ask(wire::message kind, const std::string& payload) const {
+    REQUIRE(wire::send_frame(kind, payload, [&](std::string_view part) {
+              return worker_channel::write_all(ends[0][0], part);
+            }).ok());
+  }
+  [[nodiscard]] wire::frame answer() const {
+    bool began = false;
+    auto got = wire::receive_frame(
+        [&](char* into, std::size_t size) {
+          return worker_channel::read_all(ends[1][0], into, size, began);
+        },
+        wire::most_frame_bytes);
+    REQUIRE_MESSAGE(got.ok(), got.error().what);
+    return std::move(got).value();
+  }
+  [[nodiscard]] fault trouble() const {
+    const wire::frame got = answer();
+    REQUIRE(got.kind == wire::message::trouble);
+    const auto told = wire::decode<wire::refusal>(got.payload);
+    REQUIRE(told.ok());
+    return told.value().held;
+  }
+};
+
+std::string source(const std::string& text) {
+  return wire::encode(compile_request{text, {"k"}, "sm_90a", true});
+}
+
+}  // namespace
+
+TEST_CASE("worker: it says which device it serves") {
+  served one;
+  one.ask(wire::message::greeting, "");
+  const auto told = wire::decode<wire::greeting_text>(one.answer().payload);
+  REQUIRE(told.ok());
+  CHECK(told.value().build == version);
+  CHECK(told.value().device == "small");
+  CHECK(told.value().target == "sm_90a");
+}
+
+TEST_CASE("worker: compile, load and run reach the device, in order") {
+  served one;
+  one.ask(wire::message::compile, source("text"));
+  const auto made = wire::decode<image>(one.answer().payload);
+  REQUIRE(made.ok());
+  CHECK(made.value().log == "log of text");
+
+  one.ask(wire::message::load, wire::encode(wire::text{"some PTX"}));
+  const wire::frame loaded = one.answer();
+  CHECK(loaded.kind == wire::message::load);
+  CHECK(loaded.payload.empty());
+  CHECK(one.on.loaded == "some PTX");
+
+  job asked;
+  asked.seed = 11;
+  one.ask(wire::message::run, wire::encode(asked));
+  const auto told = wire::decode<run_report>(one.answer().payload);
+  REQUIRE(told.ok());
+  CHECK(told.value().counted.barriers == 11);
+}
+
+TEST_CASE("worker: a fault travels as a fault, and the next request is served") {
+  served one;
+  one.ask(wire::message::compile, source("fault"));
+  const fault told = one.trouble();
+  CHECK(told.why == reason::library_failed);
+  CHECK(told.what == "said");
+  one.ask(wire::message::compile, source("text"));
+  CHECK(one.answer().kind == wire::message::compile);
+}
+
+TEST_CASE("worker: an exception of the device becomes a fault") {
+  served one;
+  one.ask(wire::message::compile, source("memory"));
+  CHECK(one.trouble().why == reason::too_large);
+  one.ask(wire::message::compile, source("throw"));
+  const fault told = one.trouble();
+  CHECK(told.why == reason::internal);
+  CHECK(told.what.find("thrown here") != std::string::npos);
+}
+
+TEST_CASE("worker: it ends well when it is told to, or when requests end") {
+  served told;
+  told.ask(wire::message::quit, "");
+  told.thread.join();
+  CHECK(told.code == 0);
+  served left;
+  CHECK(left.end() == 0);
+}
+
+TEST_CASE("worker: a request that cannot be read is answered as such") {
+  served one;
+  for (const auto kind : {wire::message::compile, wire::message::load,
+                          wire::message::run, wire::message::trouble}) {
+    one.ask(kind, "nonsense");
+    CHECK(one.trouble().why == reason::child_protocol);
+  }
+}
+
+TEST_CASE("worker: a request that breaks off or is no frame ends it") {
+  served cut;
+  cut.send("sb.w");
+  CHECK(cut.end() == 1);
+  served noise;
+  noise.send(std::string(64, 'n'));
+  noise.thread.join();
+  CHECK(noise.code == 1);
+}
+
+TEST_CASE("worker: it ends when nobody takes its answers") {
+  served one;
+  ::shutdown(one.ends[1][0], SHUT_RD);
+  ::close(std::exchange(one.ends[1][0], ::dup(one.ends[0][0])));
+  one.ask(wire::message::compile, source("text"));
+  one.thread.join();
+  CHECK(one.code == 1);
+}
