@@ -67,8 +67,8 @@ struct fault {
 template <typename T>
 class [[nodiscard]] result {
  public:
-  result(T value) : held_(std::in_place_index<0>, std::move(value)) {}
-  result(fault error) : held_(std::in_place_index<1>, std::move(error)) {}
+  result(T made) : held_(std::in_place_index<0>, std::move(made)) {}
+  result(fault why) : held_(std::in_place_index<1>, std::move(why)) {}
 
   [[nodiscard]] bool ok() const noexcept { return held_.index() == 0; }
   explicit operator bool() const noexcept { return ok(); }
