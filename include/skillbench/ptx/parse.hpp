@@ -36,6 +36,8 @@
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <iterator>
 #include <new>
 #include <optional>
 #include <string>
@@ -66,7 +68,7 @@ class parser {
       : limits_(limits) {
     // NVRTC counts the closing NUL as text.
     while (!text.empty() && text.back() == '\0') text.remove_suffix(1);
-    begin_ = line_start_ = at_ = text.data();
+    line_start_ = at_ = text.data();
     end_ = at_ + text.size();
   }
 
@@ -75,8 +77,9 @@ class parser {
       return fault{reason::bad_input,
                    "reading PTX: the text is longer than " +
                        std::to_string(limits_.text) + " bytes"};
-    if (!whole()) return std::move(*error_);
-    return std::move(tree_);
+    if (whole() && !error_) return std::move(tree_);
+    if (error_) return std::move(*error_);
+    return fault{reason::internal, "reading PTX: refused without a reason"};
   }
 
  private:
@@ -107,9 +110,11 @@ class parser {
     constexpr std::size_t most = 48;
     std::string out = "'";
     std::size_t used = 0;
+    const bool word =
+        !text.empty() && (name_start(text[0]) || digit(text[0]));
     for (const char c : text) {
       const auto byte = static_cast<unsigned char>(c);
-      if (one_word && used > 0 && !(name_char(text[0]) && name_char(c))) break;
+      if (one_word && used > 0 && !(word && name_char(c))) break;
       if (used++ == most) {
         out += "...";
         break;
@@ -127,7 +132,7 @@ class parser {
   }
 
   // Every node pays about what it takes, so that no text, however dense, makes
-  // a tree beyond the limit.
+  // a tree far beyond the limit (a growing vector may hold twice its size).
   bool spend(std::size_t bytes) {
     if (bytes <= limits_.tree - spent_) {
       spent_ += bytes;
@@ -172,9 +177,14 @@ class parser {
     while (at_ != end_ && *at_ != '\n') ++at_;
   }
 
-  [[nodiscard]] bool first_on_line() const {
-    return std::all_of(line_start_, at_,
-                       [](char c) { return c == ' ' || c == '\t'; });
+  // Looks at each line once: a line may hold a million of '#'.
+  [[nodiscard]] bool first_on_line() {
+    if (indented_line_ != line_start_) {
+      indented_line_ = indent_end_ = line_start_;
+      while (indent_end_ != end_ && (*indent_end_ == ' ' || *indent_end_ == '\t'))
+        ++indent_end_;
+    }
+    return at_ == indent_end_;
   }
 
   void space() {
@@ -713,14 +723,16 @@ class parser {
 
   // The name that a new declaration gets.
   bool unique_name(std::string_view name, bool range, std::string& out) {
-    if (!spend(256)) return false;
+    if (!spend(384)) return false;
     bool taken = module_names_.contains(name) || names_.times.contains(name);
     splits(name, [&](std::string_view prefix, std::int64_t) {
+      if (!spend(128)) return true;
       auto& state = names_.ranges[prefix];
       state.overlapped = true;
       if (!state.stack.empty() || state.most > 0) taken = true;
       return false;
     });
+    if (error_) return false;
     if (range && names_.ranges[name].overlapped) taken = true;
     const std::int64_t before = names_.times[name]++;
     if (!taken) return true;
@@ -735,15 +747,16 @@ class parser {
   }
 
   bool declare(variable& what, place where, std::string_view name) {
+    if (name == "_") return refuse(where, "'_' cannot be declared");
     const std::size_t depth = names_.scopes.size();
     const bool range = what.count > 0;
     std::string renamed;
-    auto* old = range ? &names_.ranges[name].stack : &names_.names[name];
+    // Nodes of these maps stay where they are.
+    auto* const old = range ? &names_.ranges[name].stack : &names_.names[name];
     if (!old->empty() && old->back().scope == depth)
       return refuse(where, shown(name) + " is declared twice in one scope");
     if (!unique_name(name, range, renamed)) return false;
     if (!renamed.empty()) what.name = renamed;
-    old = range ? &names_.ranges[name].stack : &names_.names[name];
     old->push_back({depth, what.count, std::move(renamed), true});
     scope& innermost = names_.scopes.back();
     if (range) {
@@ -1093,7 +1106,8 @@ class parser {
   }
 
   // name, name<10>, name[2][3]; the first part of a declaration.
-  bool declarator(variable& out, std::string_view& word) {
+  // `empty` is told about name<0>, which declares nothing.
+  bool declarator(variable& out, std::string_view& word, bool* empty) {
     space();
     out.at = here();
     if (!name(word) || !spend(sizeof(variable) + 2 * word.size())) return false;
@@ -1102,6 +1116,7 @@ class parser {
       if (!count(out.count, limits_.registers, "a number of registers") ||
           !want('>'))
         return false;
+      if (empty) *empty = out.count == 0;
     }
     if (out.space == "reg" || out.count > 0) {
       names_.registers += std::max<std::int64_t>(out.count, 1);
@@ -1139,10 +1154,10 @@ class parser {
     do {
       variable made = head;
       std::string_view word;
-      const bool none = !declarator(made, word);
-      if (none) return false;
+      bool empty = false;
+      if (!declarator(made, word, &empty)) return false;
       if (take('=') && !initialiser(made)) return false;
-      if (made.count == 0 && empty_range(word)) continue;  // <0>
+      if (empty) continue;
       if (inside) {
         if (!declare(made, made.at, word)) return false;
       } else {
@@ -1151,13 +1166,6 @@ class parser {
       out.push_back(std::move(made));
     } while (take(','));
     return want(';');
-  }
-
-  // Whether name<0> was written: it declares nothing.
-  [[nodiscard]] bool empty_range(std::string_view word) const {
-    const char* after = word.data() + word.size();
-    while (after != end_ && (*after == ' ' || *after == '\t')) ++after;
-    return after != end_ && *after == '<';
   }
 
   bool initialiser(variable& of) {
@@ -1416,7 +1424,7 @@ class parser {
 
   // --- functions -------------------------------------------------------------
 
-  // (.param .b64 a, .reg .b32 b); `where` declares them, nullptr does not.
+  // (.param .b64 a, .reg .b32 b); those of a .callprototype have no names.
   bool parameters(std::vector<variable>& out, bool named_ones) {
     if (!want('(')) return false;
     if (take(')')) return true;
@@ -1429,7 +1437,7 @@ class parser {
         return refuse(first, "expected .param or .reg, found " + shown(word));
       variable made;
       made.space = word;
-      if (!type_of(made) || !declarator(made, word)) return false;
+      if (!type_of(made) || !declarator(made, word, nullptr)) return false;
       if (named_ones && word != "_" && !declare(made, made.at, word))
         return false;
       out.push_back(std::move(made));
@@ -1652,25 +1660,29 @@ class parser {
 
   bool modifiers(instruction& out) {
     std::string_view word;
+    words_.clear();
     while (dot_next()) {
       if (!dotted(word, "a modifier") ||
           !spend(sizeof(std::string) + word.size()))
         return false;
-      if (out.modifiers.empty()) out.modifiers.reserve(4);
-      out.modifiers.emplace_back(word);
+      words_.push_back(word);
     }
+    out.modifiers.assign(words_.begin(), words_.end());
     return !error_;
   }
 
   bool instruction_operands(instruction& out, bool call) {
     if (take(';')) return true;
-    out.operands.reserve(4);
-    for (;;) {
-      out.operands.emplace_back();
-      if (!operand_of(out.operands.back(), call)) return false;
-      if (take(';')) return true;
-      if (!take(',')) return expected("',' or ';'");
-    }
+    // Read aside, so that the instruction holds no more than it needs.
+    aside_.clear();
+    do {
+      aside_.emplace_back();
+      if (!operand_of(aside_.back(), call)) return false;
+    } while (take(','));
+    if (!take(';')) return expected("',' or ';'");
+    out.operands.assign(std::make_move_iterator(aside_.begin()),
+                        std::make_move_iterator(aside_.end()));
+    return true;
   }
 
   bool add(function& of, instruction made, std::vector<std::string>& labels) {
@@ -1766,16 +1778,19 @@ class parser {
   }
 
   parse_limits limits_;
-  const char* begin_ = nullptr;
   const char* at_ = nullptr;
   const char* end_ = nullptr;
   const char* line_start_ = nullptr;
+  const char* indented_line_ = nullptr;  // whose indent ends at:
+  const char* indent_end_ = nullptr;
   int line_ = 1;
   int depth_ = 0;
   std::size_t spent_ = 0;
   std::optional<fault> error_;
 
   ptx::module tree_;
+  std::vector<operand> aside_;           // of the instruction that is read
+  std::vector<std::string_view> words_;  // its modifiers
   std::unordered_set<std::string_view> module_names_;
   names_state names_;
   std::unordered_map<std::string_view, std::vector<std::size_t>> label_scopes_;
