@@ -51,18 +51,30 @@ class expression {
   // The text becomes postfix steps for a stack of values, so that evaluating
   // needs no recursion whatever the text was.
   enum class op : std::uint8_t {
-    number,    // push `value`
-    name,      // push what names_[value] is bound to
-    negate, invert,
-    multiply, divide, remainder, add, subtract,
-    less, less_equal, greater, greater_equal, equal, not_equal,
+    number,  // push `value`
+    name,    // push what names_[value] is bound to
+    negate,
+    invert,
+    multiply,
+    divide,
+    remainder,
+    add,
+    subtract,
+    less,
+    less_equal,
+    greater,
+    greater_equal,
+    equal,
+    not_equal,
     truth,     // any other number than 0 becomes 1
     jump,      // to step `value`
     choose,    // pop; on 0 go to step `value`
     and_left,  // on 0 keep it and go to step `value`, else pop
     or_left,   // on any other number keep 1 and go to step `value`, else pop
-    ceil_div, next_pow2,
-    min, max,  // of `value` numbers
+    ceil_div,
+    next_pow2,
+    min,
+    max,  // of `value` numbers
   };
   struct step {
     op what = op::number;
@@ -118,8 +130,7 @@ class expression::parser {
       pop(1);
       if (!ternary()) return false;
       if (at_ == text_.size() || text_[at_] != ':')
-        return unexpected("`:` of the `?` in column " +
-                          std::to_string(column));
+        return unexpected("`:` of the `?` in column " + std::to_string(column));
       advance(1);
       const std::size_t over = emit(op::jump, column);
       pop(1);  // only one of the two branches leaves its value
@@ -139,12 +150,19 @@ class expression::parser {
 
   // The two-character signs stand first: `<=` is not `<`.
   static constexpr std::array<infix, 13> signs = {{
-      {"||", 1, op::or_left}, {"&&", 2, op::and_left},
-      {"==", 3, op::equal}, {"!=", 3, op::not_equal},
-      {"<=", 4, op::less_equal}, {">=", 4, op::greater_equal},
-      {"<", 4, op::less}, {">", 4, op::greater},
-      {"+", 5, op::add}, {"-", 5, op::subtract},
-      {"*", 6, op::multiply}, {"/", 6, op::divide}, {"%", 6, op::remainder},
+      {"||", 1, op::or_left},
+      {"&&", 2, op::and_left},
+      {"==", 3, op::equal},
+      {"!=", 3, op::not_equal},
+      {"<=", 4, op::less_equal},
+      {">=", 4, op::greater_equal},
+      {"<", 4, op::less},
+      {">", 4, op::greater},
+      {"+", 5, op::add},
+      {"-", 5, op::subtract},
+      {"*", 6, op::multiply},
+      {"/", 6, op::divide},
+      {"%", 6, op::remainder},
   }};
 
   const infix* next_infix() const {
@@ -234,7 +252,8 @@ class expression::parser {
   bool name_or_call() {
     const std::size_t first = at_;
     std::size_t end = at_;
-    while (end < text_.size() && (is_letter(text_[end]) || is_digit(text_[end])))
+    while (end < text_.size() &&
+           (is_letter(text_[end]) || is_digit(text_[end])))
       ++end;
     const std::string_view word = text_.substr(first, end - first);
     advance(end - first);
@@ -257,12 +276,19 @@ class expression::parser {
     op what = op::min;
     std::size_t wanted = 2;
     bool more = false;
-    if (word == "ceil_div") what = op::ceil_div;
-    else if (word == "next_pow2") { what = op::next_pow2; wanted = 1; }
-    else if (word == "min") more = true;
-    else if (word == "max") { what = op::max; more = true; }
-    else return refuse(first, "there is no function `" + std::string(word) +
-                                  "`; there are ceil_div, min, max, next_pow2");
+    if (word == "ceil_div")
+      what = op::ceil_div;
+    else if (word == "next_pow2") {
+      what = op::next_pow2;
+      wanted = 1;
+    } else if (word == "min")
+      more = true;
+    else if (word == "max") {
+      what = op::max;
+      more = true;
+    } else
+      return refuse(first, "there is no function `" + std::string(word) +
+                               "`; there are ceil_div, min, max, next_pow2");
     const std::size_t opened = at_ + 1;
     advance(1);
     std::size_t count = 0;
@@ -277,12 +303,11 @@ class expression::parser {
     }
     if (!closed(opened)) return false;
     if (count != wanted && !(more && count > wanted))
-      return refuse(first, std::string(word) + " takes " +
-                               std::to_string(wanted) +
-                               (more ? " or more" : "") +
-                               (wanted == 1 ? " argument, not " :
-                                              " arguments, not ") +
-                               std::to_string(count));
+      return refuse(first,
+                    std::string(word) + " takes " + std::to_string(wanted) +
+                        (more ? " or more" : "") +
+                        (wanted == 1 ? " argument, not " : " arguments, not ") +
+                        std::to_string(count));
     emit(what, first + 1, static_cast<std::int64_t>(count));
     pop(count);
     push();
@@ -291,8 +316,8 @@ class expression::parser {
 
   bool enter() {
     if (++level_ <= most_levels) return true;
-    return refuse(at_, "more than " + std::to_string(most_levels) +
-                           " levels of nesting");
+    return refuse(
+        at_, "more than " + std::to_string(most_levels) + " levels of nesting");
   }
 
   std::size_t emit(op what, std::size_t column, std::int64_t value = 0) {
@@ -326,12 +351,12 @@ class expression::parser {
   }
   bool unexpected(const std::string& wanted) {
     if (at_ == text_.size())
-      return refuse(at_, "the expression ends where " + wanted +
-                             " is expected");
+      return refuse(at_,
+                    "the expression ends where " + wanted + " is expected");
     const auto byte = static_cast<unsigned char>(text_[at_]);
-    const std::string shown =
-        byte > 0x20 && byte < 0x7f ? "`" + std::string(1, text_[at_]) + "`"
-                                   : "byte " + std::to_string(byte);
+    const std::string shown = byte > 0x20 && byte < 0x7f
+                                  ? "`" + std::string(1, text_[at_]) + "`"
+                                  : "byte " + std::to_string(byte);
     return refuse(at_, shown + " stands where " + wanted + " is expected");
   }
 
@@ -385,9 +410,9 @@ inline result<std::int64_t> expression::evaluate(const bindings& known) const {
       case op::number: stack[height++] = now.value; continue;
       case op::name: {
         const std::string& wanted = names_[static_cast<std::size_t>(now.value)];
-        const auto found =
-            std::find_if(known.begin(), known.end(),
-                         [&](const auto& pair) { return pair.first == wanted; });
+        const auto found = std::find_if(
+            known.begin(), known.end(),
+            [&](const auto& pair) { return pair.first == wanted; });
         if (found == known.end()) return wrong("unknown name `" + wanted + "`");
         stack[height++] = found->second;
         continue;
@@ -397,8 +422,10 @@ inline result<std::int64_t> expression::evaluate(const bindings& known) const {
         if (stack[--height] == 0) jump();
         continue;
       case op::and_left:
-        if (stack[height - 1] == 0) jump();
-        else --height;
+        if (stack[height - 1] == 0)
+          jump();
+        else
+          --height;
         continue;
       case op::or_left:
         if (stack[height - 1] != 0) {
@@ -469,8 +496,9 @@ inline result<std::int64_t> expression::evaluate(const bindings& known) const {
       case op::divide:
       case op::remainder: {
         const bool divides = now.what == op::divide;
-        if (b == 0) return wrong(shown(divides ? " / " : " % ") +
-                                 " is a division by zero");
+        if (b == 0)
+          return wrong(shown(divides ? " / " : " % ") +
+                       " is a division by zero");
         if (b == -1 && a == std::numeric_limits<std::int64_t>::min())
           return wrong(shown(divides ? " / " : " % ") +
                        " does not fit 64 bits");
@@ -479,11 +507,9 @@ inline result<std::int64_t> expression::evaluate(const bindings& known) const {
       }
       case op::ceil_div:
         if (a < 0)
-          return wrong("ceil_div(" + shown(", ") +
-                       ") has a negative dividend");
+          return wrong("ceil_div(" + shown(", ") + ") has a negative dividend");
         if (b < 1)
-          return wrong("ceil_div(" + shown(", ") +
-                       ") has a divisor below 1");
+          return wrong("ceil_div(" + shown(", ") + ") has a divisor below 1");
         a = a / b + (a % b != 0);
         break;
       default: return fault{reason::internal, "an expression step is unknown"};

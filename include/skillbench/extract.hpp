@@ -8,7 +8,8 @@
 //         themselves further down. A text without fences that holds a kernel,
 //         or one that starts like a source, is the source as a whole.
 // Lines   from 1; LF, CR and CRLF end one. The source has LF only.
-// Refused no_source: nothing like a kernel. bad_source: more than 8 MB of output
+// Refused no_source: nothing like a kernel. bad_source: more than 8 MB of
+// output
 //         or 256 KB of source, a NUL (the compiler would stop there), invalid
 //         UTF-8. Both leave the output without a kernel: see `stopped_by`.
 // Source  kernels/contract.md: one CUDA source in one fenced block. Unicode 15,
@@ -102,7 +103,7 @@ inline bool starts_like_source(std::string_view text) {
   if (first == text.npos) return false;
   text.remove_prefix(first);
   constexpr std::array<std::string_view, 10> starts = {
-      "/*", "//", "#include", "#define", "#pragma",
+      "/*",  "//",       "#include",     "#define",    "#pragma",
       "#if", "template", "extern \"C\"", "__global__", "__device__"};
   return std::any_of(starts.begin(), starts.end(),
                      [&](auto start) { return text.starts_with(start); });
@@ -169,10 +170,9 @@ inline result<std::vector<piece>> pieces(std::string_view text, int first_line,
   seen += blocks.value().size();
 
   std::vector<piece> found;
-  if (level == 0 &&
-      ((blocks.value().empty() && defines_kernel(text)) ||
-       (starts_like_source(text) &&
-        defines_kernel(without_blocks(text, blocks.value()))))) {
+  if (level == 0 && ((blocks.value().empty() && defines_kernel(text)) ||
+                     (starts_like_source(text) &&
+                      defines_kernel(without_blocks(text, blocks.value()))))) {
     found.push_back(whole(text, first_line));
     return found;
   }
@@ -198,8 +198,10 @@ inline std::string with_lf(std::string_view text) {
   std::string made;
   made.reserve(text.size());
   for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '\r') made += text[i];
-    else if (i + 1 == text.size() || text[i + 1] != '\n') made += '\n';
+    if (text[i] != '\r')
+      made += text[i];
+    else if (i + 1 == text.size() || text[i + 1] != '\n')
+      made += '\n';
   }
   return made;
 }
@@ -254,10 +256,10 @@ inline std::optional<finding> wrong_bytes(excerpt& made, std::string_view raw) {
     return static_cast<int>(std::count(before.begin(), before.end(), '\n')) + 1;
   };
   if (made.source.size() > most_source_bytes)
-    return refuse(code::bad_source,
-                  "the source has " + std::to_string(made.source.size()) +
-                      " bytes; the limit is " +
-                      std::to_string(most_source_bytes));
+    return refuse(code::bad_source, "the source has " +
+                                        std::to_string(made.source.size()) +
+                                        " bytes; the limit is " +
+                                        std::to_string(most_source_bytes));
   if (const std::size_t nul = raw.find('\0'); nul != raw.npos) {
     finding why = refuse(code::bad_source,
                          "the source holds a NUL byte, where a compiler would "
@@ -272,9 +274,9 @@ inline std::optional<finding> wrong_bytes(excerpt& made, std::string_view raw) {
   for (std::size_t at = 0; at < source.size();) {
     const std::size_t length = utf8_length(source.substr(at));
     if (length == 0) {
-      finding why = refuse(code::bad_source,
-                           "the source is not valid UTF-8 at byte " +
-                               std::to_string(at));
+      finding why =
+          refuse(code::bad_source,
+                 "the source is not valid UTF-8 at byte " + std::to_string(at));
       why.line = line_at(source, at);
       return why;
     }
@@ -305,11 +307,10 @@ inline std::optional<finding> wrong_bytes(excerpt& made, std::string_view raw) {
     return made;
   };
   if (output.size() > most_output_bytes)
-    return refused(cut::refuse(code::bad_source,
-                               "the output has " +
-                                   std::to_string(output.size()) +
-                                   " bytes; the limit is " +
-                                   std::to_string(most_output_bytes)));
+    return refused(cut::refuse(
+        code::bad_source, "the output has " + std::to_string(output.size()) +
+                              " bytes; the limit is " +
+                              std::to_string(most_output_bytes)));
   const std::string text = cut::with_lf(output);
   const bool marked = text.starts_with(mark);
   const std::string_view unmarked =
@@ -317,8 +318,7 @@ inline std::optional<finding> wrong_bytes(excerpt& made, std::string_view raw) {
 
   std::size_t seen = 0;
   auto all = cut::pieces(unmarked, 1, seen);
-  if (!all)
-    return refused(cut::refuse(code::bad_source, all.error().what));
+  if (!all) return refused(cut::refuse(code::bad_source, all.error().what));
   auto& pieces = all.value();
   if (pieces.empty()) {
     std::string what = "the output is empty";
@@ -326,7 +326,8 @@ inline std::optional<finding> wrong_bytes(excerpt& made, std::string_view raw) {
       what = "no CUDA source: the output holds no fenced block";
       if (seen > 0)
         what = "no CUDA source: the output holds " + std::to_string(seen) +
-               (seen == 1 ? " fenced block, without" : " fenced blocks, none with") +
+               (seen == 1 ? " fenced block, without"
+                          : " fenced blocks, none with") +
                " a __global__ function";
     }
     return refused(cut::refuse(code::no_source, std::move(what)));
@@ -342,12 +343,11 @@ inline std::optional<finding> wrong_bytes(excerpt& made, std::string_view raw) {
   excerpt made;
   made.source = std::move(pieces[best].text);
   made.first_line = pieces[best].first_line;
-  const auto lines =
-      static_cast<int>(std::count(made.source.begin(), made.source.end(), '\n'));
-  const std::string_view raw =
-      cut::line_range(unmarked, made.first_line,
-                      made.first_line + lines -
-                          (made.source.ends_with('\n') ? 1 : 0));
+  const auto lines = static_cast<int>(
+      std::count(made.source.begin(), made.source.end(), '\n'));
+  const std::string_view raw = cut::line_range(
+      unmarked, made.first_line,
+      made.first_line + lines - (made.source.ends_with('\n') ? 1 : 0));
   if (made.source.starts_with(mark) || (marked && made.source == unmarked)) {
     if (made.source.starts_with(mark)) made.source.erase(0, mark.size());
     made.notes.push_back(cut::note(code::byte_order_mark,
@@ -360,8 +360,8 @@ inline std::optional<finding> wrong_bytes(excerpt& made, std::string_view raw) {
         code::several_sources,
         std::to_string(pieces.size()) +
             " fenced blocks hold a __global__ function; the one that starts in "
-            "line " + std::to_string(made.first_line) +
-            " of the output is used"));
+            "line " +
+            std::to_string(made.first_line) + " of the output is used"));
 
   extracted answer;
   answer.found = std::move(made);

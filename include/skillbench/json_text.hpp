@@ -46,7 +46,13 @@ inline constexpr std::size_t most_levels = 32;
 inline constexpr std::size_t most_values = 1'000'000;
 
 enum class type : std::uint8_t {
-  null, boolean, integer, real, string, array, object
+  null,
+  boolean,
+  integer,
+  real,
+  string,
+  array,
+  object
 };
 
 // A JSON value that knows where it stood.
@@ -87,8 +93,9 @@ inline std::string describe(const value& it) {
     case type::real: return "a number with a fraction or an exponent";
     case type::string: return shown(it.text);
     case type::array:
-      return it.items.empty() ? "an empty array"
-                              : "an array of " + std::to_string(it.items.size());
+      return it.items.empty()
+                 ? "an empty array"
+                 : "an array of " + std::to_string(it.items.size());
     case type::object:
       return it.items.empty() ? "an empty object" : "an object";
   }
@@ -109,7 +116,8 @@ inline std::string words(text_place at) {
          std::to_string(at.column);
 }
 
-// ---- text to a tree -----------------------------------------------------------
+// ---- text to a tree
+// -----------------------------------------------------------
 
 // Counts what the library has read: its events carry no place.
 class counting {
@@ -142,8 +150,7 @@ class counting {
 
 class tree {
  public:
-  explicit tree(std::string_view text)
-      : text_(text), furthest_(text.data()) {}
+  explicit tree(std::string_view text) : text_(text), furthest_(text.data()) {}
 
   result<value> parse(text_place* where) {
     bool parsed = false;
@@ -303,7 +310,8 @@ class tree {
   std::string wrong_;
 };
 
-// ---- a tree to values ---------------------------------------------------------
+// ---- a tree to values
+// ---------------------------------------------------------
 
 // Reads typed values and keeps the first thing that is not as it should be;
 // every reader returns false from then on.
@@ -318,9 +326,9 @@ class reader {
     if (where_ != nullptr) *where_ = place;
     std::string path;
     find(root_, at, path);
-    wrong_ = fault{reason::bad_input,
-                   words(place) + (path.empty() ? "" : ", at " + path) + ": " +
-                       what};
+    wrong_ = fault{
+        reason::bad_input,
+        words(place) + (path.empty() ? "" : ", at " + path) + ": " + what};
     return false;
   }
   bool expect(const value& at, const std::string& wanted) {
@@ -410,7 +418,8 @@ class reader {
       return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
     };
     bool fits = !name.empty() && name.size() <= most && letter(name.front());
-    for (const char c : name) fits = fits && (letter(c) || (c >= '0' && c <= '9'));
+    for (const char c : name)
+      fits = fits && (letter(c) || (c >= '0' && c <= '9'));
     return fits || refuse(at, shown(name) + " is no " + wanted +
                                   ": a letter or _, then letters, digits and "
                                   "_, at most " +
@@ -420,9 +429,12 @@ class reader {
   // An integer is an expression too.
   bool formula(const value& it, expression& into, const std::string& wanted) {
     std::string text;
-    if (it.kind == type::integer) text = describe(it);
-    else if (it.kind == type::string) text = it.text;
-    else return expect(it, wanted + ", an integer or an expression in a string");
+    if (it.kind == type::integer)
+      text = describe(it);
+    else if (it.kind == type::string)
+      text = it.text;
+    else
+      return expect(it, wanted + ", an integer or an expression in a string");
     auto made = expression::parse(text);
     if (!made) return refuse(it, made.error().what);
     into = std::move(made).value();
@@ -448,9 +460,12 @@ class reader {
         path += std::to_string(i);
       } else {
         for (const char c : in.items[i].key.substr(0, 128)) {
-          if (c == '~') path += "~0";
-          else if (c == '/') path += "~1";
-          else path += c;
+          if (c == '~')
+            path += "~0";
+          else if (c == '/')
+            path += "~1";
+          else
+            path += c;
         }
       }
       if (find(in.items[i], wanted, path)) return true;
@@ -465,7 +480,8 @@ class reader {
   std::optional<fault> wrong_;
 };
 
-// ---- manifests ------------------------------------------------------------------
+// ---- manifests
+// ------------------------------------------------------------------
 
 inline bool read_launch(reader& in, const value& from, launch_text& into) {
   const value* const entry = in.need(from, "entry");
@@ -570,7 +586,8 @@ inline bool read_manifest(reader& in, const value& from, manifest& into) {
   return read_scratch(in, from, into);
 }
 
-// ---- families -------------------------------------------------------------------
+// ---- families
+// -------------------------------------------------------------------
 
 inline bool read_argument(reader& in, const value& from, argument& into) {
   if (!in.object(from, "an argument", {"name", "kind", "shape", "range"}))
@@ -584,14 +601,19 @@ inline bool read_argument(reader& in, const value& from, argument& into) {
   std::string word;
   const std::string kinds = "\"input\", \"output\", \"integer\" or \"real\"";
   if (!in.text(*kind, word, kinds)) return false;
-  if (word == "input") into.kind = argument::type::input;
-  else if (word == "output") into.kind = argument::type::output;
-  else if (word == "integer") into.kind = argument::type::integer;
-  else if (word == "real") into.kind = argument::type::real;
-  else return in.expect(*kind, kinds);
+  if (word == "input")
+    into.kind = argument::type::input;
+  else if (word == "output")
+    into.kind = argument::type::output;
+  else if (word == "integer")
+    into.kind = argument::type::integer;
+  else if (word == "real")
+    into.kind = argument::type::real;
+  else
+    return in.expect(*kind, kinds);
 
-  const bool tensor = into.kind == argument::type::input ||
-                      into.kind == argument::type::output;
+  const bool tensor =
+      into.kind == argument::type::input || into.kind == argument::type::output;
   const bool whole = into.kind == argument::type::integer;
   const value* const shape = from.find("shape");
   const value* const range = from.find("range");
@@ -631,8 +653,9 @@ inline bool read_fill(reader& in, const value& from, const bindings& integers,
     return false;
   const auto known = pattern_named(word);
   if (!known)
-    return in.expect(*kind, "normal, uniform, constant, spike, subnormal, "
-                            "alternate or mixed");
+    return in.expect(*kind,
+                     "normal, uniform, constant, spike, subnormal, "
+                     "alternate or mixed");
   into.kind = *known;
   if (const value* const it = from.find("scale"))
     if (!in.real(*it, into.scale, "a number")) return false;
@@ -672,8 +695,7 @@ bool read_numbers(reader& in, const value& from, std::string_view key,
   for (const value& one : given->items) {
     bool known = false;
     for (const auto& [name, number] : into) known = known || name == one.key;
-    if (!known)
-      return in.refuse(one, shown(one.key) + " is no such argument");
+    if (!known) return in.refuse(one, shown(one.key) + " is no such argument");
   }
   return true;
 }
@@ -699,8 +721,7 @@ inline bool read_case(reader& in, const value& from, const family& of,
            in.expect(it, "an integer from " + std::to_string(one.least) +
                              " to " + std::to_string(one.most));
   };
-  const auto read_real = [&](const value& it, const argument&,
-                             double& number) {
+  const auto read_real = [&](const value& it, const argument&, double& number) {
     return in.real(it, number, "a number");
   };
   if (!read_numbers(in, from, "integers", of, argument::type::integer,
@@ -746,7 +767,8 @@ inline bool names_known(reader& in, const value& at, const expression& text,
   for (const std::string& name : text.names()) {
     bool known = with_size && name == "sizeof_T";
     for (const argument& one : of.arguments)
-      known = known || (one.kind == argument::type::integer && one.name == name);
+      known =
+          known || (one.kind == argument::type::integer && one.name == name);
     if (!known)
       return in.refuse(at, "`" + text.text() + "` names " + shown(name) +
                                ", which is no integer of the family");
@@ -755,8 +777,9 @@ inline bool names_known(reader& in, const value& at, const expression& text,
 }
 
 inline bool read_family(reader& in, const value& from, family& into) {
-  if (!in.object(from, "a family", {"name", "title", "version", "arguments",
-                                    "cases", "tolerance", "work"}))
+  if (!in.object(from, "a family",
+                 {"name", "title", "version", "arguments", "cases", "tolerance",
+                  "work"}))
     return false;
   const value* const name = in.need(from, "name");
   const value* const title = in.need(from, "title");
@@ -816,7 +839,8 @@ inline bool read_family(reader& in, const value& from, family& into) {
          names_known(in, *operations, into.operations, into, true);
 }
 
-// ---- samples --------------------------------------------------------------------
+// ---- samples
+// --------------------------------------------------------------------
 
 inline bool is_absent(const value* it) {
   return it == nullptr || it->kind == type::null;
@@ -835,8 +859,9 @@ inline bool read_tokens(reader& in, const value& from, sample& into) {
            (it->kind == type::string && it->text == "not reported");
   };
   if (unknown(tokens)) return true;
-  if (!in.object(*tokens, "an object with input and output, or \"not "
-                          "reported\""))
+  if (!in.object(*tokens,
+                 "an object with input and output, or \"not "
+                 "reported\""))
     return false;
   const auto read_one = [&](std::string_view key,
                             std::optional<std::int64_t>& into_one) {
@@ -867,8 +892,10 @@ inline bool read_amount(reader& in, const value& from, std::string_view key,
 // What samples and records have in common.
 inline bool read_identity(reader& in, const value& from, sample& into) {
   const value* const id = from.find("id");
-  if (id != nullptr && id->kind == type::integer) into.id = describe(*id);
-  else if (!read_text(in, from, "id", into.id, 1024)) return false;
+  if (id != nullptr && id->kind == type::integer)
+    into.id = describe(*id);
+  else if (!read_text(in, from, "id", into.id, 1024))
+    return false;
   const value* const draw = from.find("draw");
   return read_text(in, from, "model", into.model, 1024) &&
          read_text(in, from, "arm", into.arm, 1024) &&
@@ -900,7 +927,8 @@ inline bool read_sample(reader& in, const value& from, sample& into) {
                  std::numeric_limits<std::size_t>::max());
 }
 
-// ---- records --------------------------------------------------------------------
+// ---- records
+// --------------------------------------------------------------------
 
 // JSON has no infinity and no NaN.
 inline nlohmann::ordered_json number(double it) {
@@ -912,10 +940,14 @@ inline nlohmann::ordered_json number(double it) {
 inline bool read_number(reader& in, const value& it, double& into) {
   constexpr double infinite = std::numeric_limits<double>::infinity();
   if (it.kind != type::string) return in.real(it, into, "a number");
-  if (it.text == "nan") into = std::numeric_limits<double>::quiet_NaN();
-  else if (it.text == "infinity") into = infinite;
-  else if (it.text == "-infinity") into = -infinite;
-  else return in.expect(it, "a number");
+  if (it.text == "nan")
+    into = std::numeric_limits<double>::quiet_NaN();
+  else if (it.text == "infinity")
+    into = infinite;
+  else if (it.text == "-infinity")
+    into = -infinite;
+  else
+    return in.expect(it, "a number");
   return true;
 }
 
@@ -1005,10 +1037,12 @@ inline nlohmann::ordered_json write(const record& it) {
   for (const compiled_kernel& one : it.kernels)
     made["kernels"].push_back(write(one));
   made["cases"] = json::array();
-  for (const case_agreement& one : it.cases) made["cases"].push_back(write(one));
+  for (const case_agreement& one : it.cases)
+    made["cases"].push_back(write(one));
   made["speed"] = it.speed;
   made["seconds"] = json::object();
-  for (const auto& [key, time] : it.seconds) made["seconds"][key] = number(time);
+  for (const auto& [key, time] : it.seconds)
+    made["seconds"][key] = number(time);
   return made;
 }
 
@@ -1111,10 +1145,10 @@ inline bool read_record(reader& in, const value& from, record& into) {
   if (schema == nullptr || !in.integer(*schema, number, "an integer"))
     return false;
   if (number < 1 || number > record_schema)
-    return in.refuse(*schema,
-                     "the record has schema " + std::to_string(number) +
-                         "; this release knows 1 to " +
-                         std::to_string(record_schema));
+    return in.refuse(*schema, "the record has schema " +
+                                  std::to_string(number) +
+                                  "; this release knows 1 to " +
+                                  std::to_string(record_schema));
   into.schema = static_cast<int>(number);
 
   // An absent version must not look like ours.
@@ -1164,7 +1198,8 @@ result<T> read_as(std::string_view text, T into, text_place* where,
 
 }  // namespace json_text
 
-// ---- doors ------------------------------------------------------------------------
+// ---- doors
+// ------------------------------------------------------------------------
 
 // `where`, if asked for, is the place that a fault is about.
 [[nodiscard]] inline result<manifest> read_manifest(

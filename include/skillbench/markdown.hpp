@@ -41,7 +41,8 @@ inline constexpr std::size_t most_markdown_bytes = 8u << 20;
 namespace markdown {
 
 // Memory that cmark's tree lives in: freed at once, bounded, and left by a jump
-// where cmark would abort. cmark hands its callbacks no context: hence `current`.
+// where cmark would abort. cmark hands its callbacks no context: hence
+// `current`.
 class arena {
  public:
   static constexpr std::size_t most_bytes = 512u << 20;
@@ -201,8 +202,8 @@ inline std::size_t most_items(std::string_view line) {
                         (line[marker] == '.' || line[marker] == ')');
       marker = ends ? marker + 1 : 0;
     }
-    if (marker == 0 || (marker < line.size() && line[marker] != ' ' &&
-                        line[marker] != '\t'))
+    if (marker == 0 ||
+        (marker < line.size() && line[marker] != ' ' && line[marker] != '\t'))
       break;
     ++items;
     line.remove_prefix(marker);
@@ -219,7 +220,8 @@ inline bool affordable(const std::vector<std::string_view>& lines) {
   constexpr std::size_t most_steps = 50'000'000;
   std::size_t deepest = 0, blank = 0;
   for (const std::string_view line : lines) {
-    if (is_blank(line)) ++blank;
+    if (is_blank(line))
+      ++blank;
     else if (const std::size_t items = most_items(line); items > deepest)
       deepest = items;
   }
@@ -282,11 +284,11 @@ inline bool closes(std::string_view line, char sign, std::size_t run) {
     block.open_line = at->first_line;
     block.close_line = at->last_line;
     block.first_line = indented ? at->first_line : at->first_line + 1;
-    block.closed = !indented && at->last_line > at->first_line &&
-                   static_cast<std::size_t>(at->last_line) <= lines.size() &&
-                   markdown::closes(
-                       lines[static_cast<std::size_t>(at->last_line) - 1],
-                       opening.front(), run);
+    block.closed =
+        !indented && at->last_line > at->first_line &&
+        static_cast<std::size_t>(at->last_line) <= lines.size() &&
+        markdown::closes(lines[static_cast<std::size_t>(at->last_line) - 1],
+                         opening.front(), run);
     found.push_back(std::move(block));
   }
   return found;

@@ -64,10 +64,10 @@ inline std::size_t line_end(std::string_view source, std::size_t at) {
 // unclosed one ends with its line.
 inline std::size_t after_literal(std::string_view source, std::size_t at) {
   const char quote = source[at];
-  const bool raw = quote == '"' && at > 0 && source[at - 1] == 'R' &&
-                   (at < 2 || !is_word(source[at - 2]) ||
-                    std::string_view("LuU8").find(source[at - 2]) !=
-                        std::string_view::npos);
+  const bool raw =
+      quote == '"' && at > 0 && source[at - 1] == 'R' &&
+      (at < 2 || !is_word(source[at - 2]) ||
+       std::string_view("LuU8").find(source[at - 2]) != std::string_view::npos);
   if (raw) {
     constexpr std::size_t most_delimiter = 16;
     const std::size_t open = source.find('(', at);
@@ -79,8 +79,10 @@ inline std::size_t after_literal(std::string_view source, std::size_t at) {
     }
   }
   for (++at; at < source.size() && source[at] != '\n'; ++at) {
-    if (source[at] == '\\' && at + 1 < source.size()) ++at;
-    else if (source[at] == quote) return at + 1;
+    if (source[at] == '\\' && at + 1 < source.size())
+      ++at;
+    else if (source[at] == quote)
+      return at + 1;
   }
   return at;
 }
@@ -97,13 +99,11 @@ inline std::optional<comment> next_comment(std::string_view source,
       return comment{at, end == source.npos ? source.size() : end + 2, false};
     }
     // 1'000 has no character literal in it, u8'x' has.
-    const bool separates =
-        now == '\'' && at > 0 && at + 1 < source.size() &&
-        is_word(source[at - 1]) && is_word(source[at + 1]) &&
-        !(at + 2 < source.size() && source[at + 2] == '\'');
-    at = (now == '"' || (now == '\'' && !separates))
-             ? after_literal(source, at)
-             : at + 1;
+    const bool separates = now == '\'' && at > 0 && at + 1 < source.size() &&
+                           is_word(source[at - 1]) && is_word(source[at + 1]) &&
+                           !(at + 2 < source.size() && source[at + 2] == '\'');
+    at = (now == '"' || (now == '\'' && !separates)) ? after_literal(source, at)
+                                                     : at + 1;
   }
   return std::nullopt;
 }
@@ -159,8 +159,10 @@ inline void cut_to_object(std::string& text) {
   for (std::size_t i = open; i < text.size(); ++i) {
     const char c = text[i];
     if (quoted) {
-      if (c == '\\') ++i;
-      else if (c == '"' || c == '\n') quoted = false;
+      if (c == '\\')
+        ++i;
+      else if (c == '"' || c == '\n')
+        quoted = false;
     } else if (c == '"') {
       quoted = true;
     } else if (c == '{') {
@@ -205,7 +207,8 @@ class judge {
   void check_names() {
     const auto check = [&](const std::string& name, const std::string& what) {
       if (name == "T" || name == "sizeof_T")
-        refuse(what + " is named `" + name + "`, which stands for the element "
+        refuse(what + " is named `" + name +
+               "`, which stands for the element "
                "type");
       else if (task_argument(name) != nullptr)
         refuse(what + " is named `" + name + "` like an argument of the task");
@@ -223,8 +226,7 @@ class judge {
                         bool integers) {
     for (const std::string& name : it.names()) {
       const argument* const one = task_argument(name);
-      const bool whole =
-          one != nullptr && one->kind == argument::type::integer;
+      const bool whole = one != nullptr && one->kind == argument::type::integer;
       if (is_tunable(name) || name == "sizeof_T" || (whole && integers))
         continue;
       std::string why = "which is no tunable and no integer of the task";
@@ -330,7 +332,8 @@ class judge {
 
     std::vector<std::string> found;
     for (const tunable& one : read_.tune) {
-      bool used = std::find(names.begin(), names.end(), one.name) != names.end();
+      bool used =
+          std::find(names.begin(), names.end(), one.name) != names.end();
       for (std::size_t at = source.find(one.name); !used && at != source.npos;
            at = source.find(one.name, at + 1)) {
         const std::size_t end = at + one.name.size();
@@ -388,13 +391,15 @@ class judge {
     at->end = whole.end;
   }
   if (!place && empty_line)
-    return refused("the comment that starts with `skillbench` holds no JSON "
-                   "object",
-                   empty_line);
+    return refused(
+        "the comment that starts with `skillbench` holds no JSON "
+        "object",
+        empty_line);
   if (!place)
-    return refused("no launch manifest: the source has no comment that starts "
-                   "with the word `skillbench`",
-                   std::nullopt);
+    return refused(
+        "no launch manifest: the source has no comment that starts "
+        "with the word `skillbench`",
+        std::nullopt);
   const int first_line = line_of(place->begin);
 
   text_place where;
@@ -405,10 +410,9 @@ class judge {
   manifest& launch = read.value();
 
   if (launch.family != asked.name) {
-    const bool other =
-        std::any_of(known.begin(), known.end(), [&](const family& one) {
-          return one.name == launch.family;
-        });
+    const bool other = std::any_of(
+        known.begin(), known.end(),
+        [&](const family& one) { return one.name == launch.family; });
     return refused("the launch manifest is for the family " +
                        json_text::shown(launch.family) +
                        (other ? "" : ", which does not exist") +

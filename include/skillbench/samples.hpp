@@ -98,8 +98,9 @@ class open_file {
   open_file(int fd, fs::path path) : fd_(fd), path_(std::move(path)) {}
   static fault failed(const fs::path& path, int error) {
     const reason why = error == ENOENT || error == ENOTDIR ? reason::not_found
-                       : error == EACCES || error == EPERM ? reason::no_permission
-                                                           : reason::io;
+                       : error == EACCES || error == EPERM
+                           ? reason::no_permission
+                           : reason::io;
     return {why, path.string() + ": cannot be read: " + std::strerror(error)};
   }
   int fd_;
@@ -179,9 +180,9 @@ inline listed files_below(const fs::path& folder) {
     if (at->is_directory(unknown) && !at->is_symlink(unknown)) {
       // An unreadable folder would end the walk; say so and walk on.
       if (::access(path.c_str(), R_OK | X_OK) != 0) {
-        made.troubles.push_back({reason::no_permission,
-                                 path.string() + ": cannot be read: " +
-                                     std::strerror(errno)});
+        made.troubles.push_back(
+            {reason::no_permission,
+             path.string() + ": cannot be read: " + std::strerror(errno)});
         at.disable_recursion_pending();
       }
       continue;
@@ -194,7 +195,8 @@ inline listed files_below(const fs::path& folder) {
     if (at->is_symlink(unknown)) {
       if (!lies_in(path, folder)) {
         made.troubles.push_back(
-            {reason::bad_input, path.string() + ": is a link that leads out of " +
+            {reason::bad_input, path.string() +
+                                    ": is a link that leads out of " +
                                     folder.string() + " or nowhere"});
         continue;
       }
@@ -208,9 +210,9 @@ inline listed files_below(const fs::path& folder) {
     if (!is_output(path)) continue;
     made.files.push_back(path);
     if (made.files.size() == most_files) {
-      made.troubles.push_back({reason::too_large,
-                               folder.string() + ": holds more than " +
-                                   std::to_string(most_files) + " files"});
+      made.troubles.push_back(
+          {reason::too_large, folder.string() + ": holds more than " +
+                                  std::to_string(most_files) + " files"});
       break;
     }
   }
@@ -255,8 +257,7 @@ inline bool is_arm(std::string_view word) {
 
 inline std::string task_names(std::span<const family> known) {
   std::string all;
-  for (const family& one : known)
-    all += (all.empty() ? "" : ", ") + one.name;
+  for (const family& one : known) all += (all.empty() ? "" : ", ") + one.name;
   return all.empty() ? "no task is known" : "there are " + all;
 }
 
@@ -297,12 +298,14 @@ inline result<position> position_of(const fs::path& file, std::size_t first,
         parts.size() >= 3 && is_task(parts[parts.size() - 2], known)
             ? "`" + parts[parts.size() - 3] + "` is no arm; "
             : "has no arm in its path; ";
-    return refuse(where + "expected <model>/<arm>/<task>/<draw>.md, with "
+    return refuse(where +
+                  "expected <model>/<arm>/<task>/<draw>.md, with "
                   "baseline or with_skill as the arm");
   }
   if (arm + 2 >= parts.size())
-    return refuse("expected <model>/<arm>/<task>/<draw>.md; there is nothing "
-                  "between the arm and the file");
+    return refuse(
+        "expected <model>/<arm>/<task>/<draw>.md; there is nothing "
+        "between the arm and the file");
   position made;
   made.model = arm > 0 ? parts[arm - 1] : "";
   made.arm = parts[arm];
@@ -375,12 +378,14 @@ class collector {
     if (fs::is_directory(is)) {
       const fs::path list = path / "samples.jsonl";
       const bool has_list = fs::exists(fs::symlink_status(list, wrong));
-      if (!has_list) add_folder(path);
+      if (!has_list)
+        add_folder(path);
       else if (!lies_in(list, path))
         trouble(reason::bad_input, list.string() +
                                        ": is a link that leads out of its "
                                        "folder or nowhere");
-      else add_list(list);
+      else
+        add_list(list);
     } else if (path.extension() == ".jsonl") {
       add_list(path);
     } else {
@@ -426,8 +431,8 @@ class collector {
     one.path = path.string();
     one.output = std::move(text).value();
     const auto parts = parts_of(path);
-    const auto where = position_of(path, parts.size() < 4 ? 0 : parts.size() - 4,
-                                   known_);
+    const auto where =
+        position_of(path, parts.size() < 4 ? 0 : parts.size() - 4, known_);
     if (where && where.value().draw_part + 1 == parts.size()) {
       fill(one, where.value());
     } else {
@@ -459,16 +464,17 @@ class collector {
     for (fault& one : all.troubles) made.troubles.push_back(std::move(one));
     if (nothing) {
       trouble(reason::not_found,
-              folder.string() + ": holds no outputs: expected samples.jsonl or "
-                                "<model>/<arm>/<task>/<draw>.md");
+              folder.string() +
+                  ": holds no outputs: expected samples.jsonl or "
+                  "<model>/<arm>/<task>/<draw>.md");
       return;
     }
     // The folder given may be an arm's or a task's own.
     const std::size_t depth = parts_of(folder).size();
     const std::size_t first = depth < 3 ? 0 : depth - 3;
 
-    using sort_key = std::tuple<std::string, std::string, std::string, std::int64_t,
-                           fs::path>;
+    using sort_key = std::tuple<std::string, std::string, std::string,
+                                std::int64_t, fs::path>;
     std::map<sort_key, std::pair<position, std::vector<fs::path>>> draws;
     for (const fs::path& file : all.files) {
       auto where = position_of(file, first, known_);
@@ -510,7 +516,7 @@ class collector {
     }
     if (!is_first({list})) return;
     const std::size_t before = made.samples.size() + made.troubles.size();
-    std::string held;      // what is read and not yet a whole line
+    std::string held;  // what is read and not yet a whole line
     std::size_t looked = 0;
     int number = 1;
     bool skipping = false;  // a line that is too long
@@ -524,7 +530,8 @@ class collector {
       for (std::size_t end = held.find('\n', looked); end != held.npos;
            end = held.find('\n', start)) {
         if (!skipping)
-          add_line(list, number, std::string_view(held).substr(start, end - start));
+          add_line(list, number,
+                   std::string_view(held).substr(start, end - start));
         skipping = false;
         start = end + 1;
         ++number;
@@ -586,9 +593,9 @@ class collector {
         one.path.find('\0') != one.path.npos || given.is_absolute() ||
         std::find(given.begin(), given.end(), "..") != given.end();
     if (leaves) {
-      trouble(reason::bad_input,
-              here + ": the output " + json_text::shown(one.path) +
-                  " is no path inside the list's folder");
+      trouble(reason::bad_input, here + ": the output " +
+                                     json_text::shown(one.path) +
+                                     " is no path inside the list's folder");
       return;
     }
     const fs::path path = (folder / given).lexically_normal();
