@@ -1,0 +1,373 @@
+#pragma once
+// cli/arguments.hpp: what the user asked for, from the words of a command line.
+//
+// Layer   7. The one header that includes CLI11.
+// Errors  An unknown command, option or value: a message with the nearest known
+//         word, and exit code 2.
+
+#include <cstdint>
+#include <exception>
+#include <map>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include <skillbench/cli/text.hpp>
+#include <skillbench/version.hpp>
+
+namespace skillbench::cli {
+
+// Exit codes of the program, documented in README.md.
+enum class exit_code : int {
+  fine = 0,     // whatever the findings are
+  differs = 1,  // selftest: a file was not judged as it says
+  misuse = 2,   // a wrong command line, or an input that cannot be read
+  broken = 3,   // a library, a device, a disk or a child of ours
+  stopped = 130,  // by the user
+};
+
+struct run_command {
+  std::vector<std::string> paths;
+  std::string device = "auto";
+  std::string out;  // "" means the default folder
+  std::uint64_t seed = 1;
+  int jobs = 1;
+  bool json = false;
+};
+
+struct check_command {
+  std::string file, family;
+  std::string device = "auto";
+  std::uint64_t seed = 1;
+  bool json = false;
+};
+
+struct families_command {
+  bool json = false;
+};
+
+struct prompt_command {
+  std::string family;
+};
+
+struct selftest_command {
+  std::string family, kernels;
+  std::string device = "auto";
+  std::uint64_t seed = 1;
+  int jobs = 1;
+};
+
+struct doctor_command {
+  bool json = false;
+};
+
+struct version_command {};
+
+struct completion_command {
+  std::string shell;
+};
+
+// Words to print instead of a command to run: help, or what is wrong.
+struct said {
+  std::string words;
+  exit_code code = exit_code::fine;
+};
+
+using command =
+    std::variant<run_command, check_command, families_command, prompt_command,
+                 selftest_command, doctor_command, version_command,
+                 completion_command, said>;
+
+inline constexpr const char* default_folder = "skillbench-results";
+
+namespace arguments {
+
+inline const std::vector<std::string>& shells() {
+  static const std::vector<std::string> all{"bash", "zsh", "fish"};
+  return all;
+}
+
+inline void add_device(CLI::App& to, std::string& device, std::uint64_t& seed) {
+  to.add_option("--device", device,
+                "auto, ptx (the PTX machine, on the CPU) or cuda (a GPU)")
+      ->type_name("DEVICE")
+      ->check(CLI::IsMember({"auto", "ptx", "cuda"}));
+  to.add_option("--seed", seed,
+                "every random number comes from it (default: 1)")
+      ->type_name("N");
+}
+
+inline void add_jobs(CLI::App& to, int& jobs) {
+  const unsigned cores = std::thread::hardware_concurrency();
+  jobs = cores > 0 ? static_cast<int>(cores) : 1;
+  to.add_option("-j,--jobs", jobs,
+                "candidates judged at a time (default: one for each core)")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1024));
+}
+
+// The command line as CLI11 knows it; the members are what it fills.
+struct words {
+  CLI::App app{"skillbench judges the CUDA kernels that models wrote.",
+               "skillbench"};
+  run_command run;
+  check_command check;
+  families_command families;
+  prompt_command prompt;
+  selftest_command selftest;
+  doctor_command doctor;
+  completion_command completion;
+  bool version = false;
+
+  words() {
+    app.set_help_flag("-h,--help", "this text");
+    app.add_flag("--version", version, "the version of this program");
+    app.require_subcommand(0, 1);
+    app.footer(
+        "Exit codes: 0 judged (whatever was found), 1 selftest found a "
+        "difference,\n2 wrong usage or an input that cannot be read, 3 trouble "
+        "on this machine.\n\n"
+        "Examples:\n"
+        "  skillbench run outputs/\n"
+        "  skillbench check kernel.cu\n"
+        "  skillbench run --help");
+
+    CLI::App* const to_run = app.add_subcommand(
+        "run", "judge many outputs: folders, samples.jsonl or files");
+    to_run
+        ->add_option("PATH", run.paths,
+                     "a folder <model>/<arm>/<task>/<draw>.md, a samples.jsonl "
+                     "or a folder that holds one, or one file")
+        ->required()
+        ->type_name("");
+    add_device(*to_run, run.device, run.seed);
+    add_jobs(*to_run, run.jobs);
+    to_run
+        ->add_option("-o,--out", run.out,
+                     "folder for the records (default: skillbench-results)")
+        ->type_name("DIR");
+    to_run->add_flag("--json", run.json,
+                     "records as JSON lines on standard output and nothing "
+                     "else; kept in a folder only with --out");
+    to_run->footer(
+        "Examples:\n"
+        "  skillbench run examples/outputs\n"
+        "  skillbench run outputs/ --jobs 8 --seed 7 --out results/monday\n"
+        "  skillbench run samples.jsonl --json | jq -r '[.id, .outcome] | "
+        "@tsv'");
+
+    CLI::App* const to_check =
+        app.add_subcommand("check", "judge one source and quote its lines");
+    to_check
+        ->add_option("FILE", check.file,
+                     "CUDA source with a launch manifest, or a model's answer "
+                     "in Markdown")
+        ->required()
+        ->type_name("");
+    to_check
+        ->add_option("--family", check.family,
+                     "what it was asked for (default: what its manifest says)")
+        ->type_name("NAME");
+    add_device(*to_check, check.device, check.seed);
+    to_check->add_flag("--json", check.json, "the record as a JSON line");
+    to_check->footer(
+        "Examples:\n"
+        "  skillbench check kernel.cu\n"
+        "  skillbench check answer.md --family layernorm --json");
+
+    CLI::App* const to_families =
+        app.add_subcommand("families", "list what kernels can be asked for");
+    to_families->add_flag("--json", families.json, "as JSON");
+    to_families->footer("Examples:\n  skillbench families");
+
+    CLI::App* const to_prompt = app.add_subcommand(
+        "prompt", "print what a model is to be asked for a family");
+    to_prompt->add_option("FAMILY", prompt.family, "see `skillbench families`")
+        ->required()
+        ->type_name("");
+    to_prompt->footer(
+        "Examples:\n"
+        "  skillbench prompt layernorm > prompt.md");
+
+    CLI::App* const to_selftest = app.add_subcommand(
+        "selftest", "judge the known right and wrong kernels of the families");
+    to_selftest->add_option("--family", selftest.family, "only this one")
+        ->type_name("NAME");
+    to_selftest
+        ->add_option("--kernels", selftest.kernels,
+                     "folder of families (default: the one that came with "
+                     "this program)")
+        ->type_name("DIR");
+    add_device(*to_selftest, selftest.device, selftest.seed);
+    add_jobs(*to_selftest, selftest.jobs);
+    to_selftest->footer(
+        "Examples:\n"
+        "  skillbench selftest\n"
+        "  skillbench selftest --family geglu --jobs 2");
+
+    CLI::App* const to_doctor = app.add_subcommand(
+        "doctor", "say what this machine can do, and what is missing");
+    to_doctor->add_flag("--json", doctor.json, "as JSON");
+    to_doctor->footer("Examples:\n  skillbench doctor");
+
+    app.add_subcommand("version", "the version of this program")
+        ->footer("Examples:\n  skillbench version");
+
+    CLI::App* const to_completion = app.add_subcommand(
+        "completion", "print a completion script for a shell");
+    to_completion->add_option("SHELL", completion.shell, "bash, zsh or fish")
+        ->required()
+        ->type_name("")
+        ->check(CLI::IsMember(shells()));
+    to_completion->footer(
+        "Examples:\n"
+        "  eval \"$(skillbench completion bash)\"\n"
+        "  skillbench completion fish > "
+        "~/.config/fish/completions/skillbench.fish");
+  }
+
+  [[nodiscard]] std::vector<std::string> commands() const {
+    std::vector<std::string> names;
+    for (const CLI::App* each : app.get_subcommands({}))
+      names.push_back(each->get_name());
+    return names;
+  }
+
+  // "--seed" and the like of a command.
+  [[nodiscard]] std::vector<std::string> options(const CLI::App& of) const {
+    std::vector<std::string> names;
+    for (const CLI::Option* each : of.get_options()) {
+      for (const std::string& one : each->get_lnames())
+        names.push_back("--" + one);
+      for (const std::string& one : each->get_snames())
+        names.push_back("-" + one);
+    }
+    return names;
+  }
+};
+
+[[nodiscard]] inline said misuse(std::string words) {
+  return {"skillbench: " + std::move(words), exit_code::misuse};
+}
+
+[[nodiscard]] inline std::string guess(std::string_view typed,
+                                       const std::vector<std::string>& known) {
+  const std::string best = nearest(typed, known);
+  return best.empty() ? "" : "; did you mean `" + best + "`?";
+}
+
+}  // namespace arguments
+
+// `args` without the program's own name.
+[[nodiscard]] inline command parse(const std::vector<std::string>& args) {
+  arguments::words known;
+  if (args.empty()) return said{known.app.help(), exit_code::misuse};
+
+  const std::vector<std::string> commands = known.commands();
+  const std::string& first = args.front();
+  const bool names_command =
+      std::find(commands.begin(), commands.end(), first) != commands.end();
+  if (!names_command && !first.starts_with("-")) {
+    return arguments::misuse("there is no command `" + printable(first) + "`" +
+                             arguments::guess(first, commands) +
+                             "\nSee `skillbench --help`.");
+  }
+  const CLI::App& in =
+      names_command ? *known.app.get_subcommand(first) : known.app;
+  const std::string see = names_command
+                              ? "\nSee `skillbench " + first + " --help`."
+                              : "\nSee `skillbench --help`.";
+  try {
+    std::vector<std::string> reversed(args.rbegin(), args.rend());
+    known.app.parse(std::move(reversed));
+  } catch (const CLI::CallForHelp&) {
+    return said{in.help("skillbench"), exit_code::fine};
+  } catch (const CLI::ExtrasError& wrong) {
+    for (const std::string& each : args)
+      if (each.starts_with("-")) {
+        const std::string option = each.substr(0, each.find('='));
+        const auto all = known.options(in);
+        if (std::find(all.begin(), all.end(), option) == all.end() &&
+            option != "-h")
+          return arguments::misuse("there is no option `" + printable(option) +
+                                   "`" + arguments::guess(option, all) + see);
+      }
+    return arguments::misuse(printable(wrong.what()) + see);
+  } catch (const CLI::ParseError& wrong) {
+    return arguments::misuse(printable(wrong.what()) + see);
+  }
+
+  if (known.version || known.app.got_subcommand("version"))
+    return version_command{};
+  if (known.app.got_subcommand("run")) return known.run;
+  if (known.app.got_subcommand("check")) return known.check;
+  if (known.app.got_subcommand("families")) return known.families;
+  if (known.app.got_subcommand("prompt")) return known.prompt;
+  if (known.app.got_subcommand("selftest")) return known.selftest;
+  if (known.app.got_subcommand("doctor")) return known.doctor;
+  if (known.app.got_subcommand("completion")) return known.completion;
+  return said{known.app.help(), exit_code::misuse};
+}
+
+// A script for a shell, made from the same words.
+[[nodiscard]] inline std::string completion_script(const std::string& shell) {
+  arguments::words known;
+  const std::vector<std::string> commands = known.commands();
+  std::string all;
+  for (const std::string& each : commands)
+    all += (all.empty() ? "" : " ") + each;
+
+  std::string text;
+  if (shell == "fish") {
+    text = "complete -c skillbench -n __fish_use_subcommand -f\n";
+    for (const std::string& each : commands) {
+      const CLI::App& of = *known.app.get_subcommand(each);
+      text += fmt::format(
+          "complete -c skillbench -n __fish_use_subcommand -a {} -d '{}'\n",
+          each, of.get_description());
+      for (const std::string& option : known.options(of))
+        text += fmt::format(
+            "complete -c skillbench -n '__fish_seen_subcommand_from {}' {} "
+            "{}\n",
+            each, option.starts_with("--") ? "-l" : "-s",
+            option.substr(option.find_first_not_of('-')));
+    }
+    return text;
+  }
+  if (shell == "zsh")
+    text = "autoload -U +X bashcompinit && bashcompinit\n";
+  text +=
+      "_skillbench() {\n"
+      "  local word=${COMP_WORDS[COMP_CWORD]} words=\n"
+      "  if [ \"$COMP_CWORD\" = 1 ]; then\n"
+      "    words='" + all + " --help --version'\n"
+      "  else\n"
+      "    case ${COMP_WORDS[1]} in\n";
+  for (const std::string& each : commands) {
+    std::string options;
+    for (const std::string& option :
+         known.options(*known.app.get_subcommand(each)))
+      options += (options.empty() ? "" : " ") + option;
+    if (each == "prompt")
+      options += " $(skillbench families --json 2>/dev/null | "
+                 "sed -n 's/.*\"name\": *\"\\([a-z0-9_]*\\)\".*/\\1/p')";
+    if (each == "completion")
+      for (const std::string& one : arguments::shells()) options += " " + one;
+    const char quote = each == "prompt" ? '"' : '\'';
+    text += "      " + each + ") words=" + quote + options + quote + " ;;\n";
+  }
+  text +=
+      "    esac\n"
+      "  fi\n"
+      "  COMPREPLY=($(compgen -W \"$words\" -- \"$word\"))\n"
+      "}\n"
+      "complete -o default -F _skillbench skillbench\n";
+  return text;
+}
+
+}  // namespace skillbench::cli

@@ -1,0 +1,175 @@
+#pragma once
+// cli/check.hpp: `skillbench check`: one source, judged and quoted.
+//
+// Layer   7.
+// Lines   a finding names a line of the candidate's source; what is shown is the
+//         line of the file, which differs when the source is a block in a
+//         model's answer.
+
+#include <algorithm>
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <skillbench/cli/arguments.hpp>
+#include <skillbench/cli/devices.hpp>
+#include <skillbench/cli/families.hpp>
+#include <skillbench/cli/summary.hpp>
+#include <skillbench/cli/text.hpp>
+#include <skillbench/evaluate.hpp>
+#include <skillbench/extract.hpp>
+#include <skillbench/json_text.hpp>
+#include <skillbench/samples.hpp>
+
+namespace skillbench::cli {
+
+// The line, with a mark under what is written on it:
+//   57 |   y[row * cols + i] = value;
+//      |   ^~~~~~~~~~~~~~~~~~~~~~~~~
+inline void quote(std::string_view source, int line, int shown_as,
+                  stream& out) {
+  for (int now = 1; now < line; ++now) {
+    const std::size_t end = source.find('\n');
+    if (end == std::string_view::npos) return;
+    source.remove_prefix(end + 1);
+  }
+  std::string_view raw = source.substr(0, source.find('\n'));
+  while (!raw.empty() && (raw.back() == ' ' || raw.back() == '\r'))
+    raw.remove_suffix(1);
+  const std::string number = std::to_string(shown_as);
+  const std::string margin = std::string(number.size() + 2, ' ');
+  const std::size_t room = out.width() > margin.size() + 12
+                               ? out.width() - margin.size() - 4
+                               : 8;
+  const std::string text = shortened(printable(raw), room);
+  const std::size_t blanks = text.find_first_not_of(' ');
+  if (blanks == std::string::npos) return;
+  out.line("  " + number + " | " + text);
+  out.line(margin + " | " + std::string(blanks, ' ') +
+           out.paint(colour::green,
+                     "^" + std::string(width_of(text) - blanks - 1, '~')));
+}
+
+// One finding: its sentence, where it is, and the line of the source.
+inline void print_finding(const finding& one, const sample& of,
+                          const excerpt* from, stream& out) {
+  const bool note = one.weight == severity::note;
+  std::string head = out.paint(note ? colour::yellow : colour::red,
+                               std::string(name(one.weight)) + " " +
+                                   std::string(name(one.kind)));
+  if (one.count > 1) head += fmt::format(" ({} times)", one.count);
+  out.line(head);
+  const std::size_t room = out.width() - 2;
+  for (const std::string& each : wrapped(printable(one.what), room))
+    out.line("  " + each);
+  std::string where;
+  const auto add = [&](std::string_view what, const std::string& value) {
+    if (value.empty()) return;
+    if (!where.empty()) where += ", ";
+    where += std::string(what) + printable(value);
+  };
+  add("kernel ", one.kernel);
+  add("", one.element_type);
+  add("case ", one.test_case);
+  add("tensor ", one.tensor);
+  if (one.index) add("index ", std::to_string(*one.index));
+  if (one.ptx_line) add("line of the PTX ", std::to_string(*one.ptx_line));
+  for (const std::string& each : wrapped(where, room))
+    out.line("  " + out.paint(colour::dim, each));
+  if (!one.line || !from) return;
+  const int shown = *one.line + from->first_line - 1;
+  out.line("  " + printable(of.path) + ":" + std::to_string(shown));
+  quote(from->source, *one.line, shown, out);
+}
+
+// The cases of one element type in one line: "float: 20 of 20 cases correct".
+inline void print_cases(const record& told, stream& out) {
+  for (const element type : all_elements) {
+    std::size_t all = 0, right = 0, unjudged = 0;
+    double worst = 0;
+    for (const case_agreement& each : told.cases) {
+      if (each.element_type != name(type)) continue;
+      ++all;
+      right += each.reached == outcome::correct;
+      unjudged += each.reached == outcome::unjudged;
+      if (each.reached == outcome::correct)
+        worst = std::max(worst, each.worst_share);
+    }
+    if (all == 0) continue;
+    std::string text = fmt::format("{}: {} of {} cases correct", name(type),
+                                   right, all);
+    if (unjudged > 0) text += fmt::format(", {} unjudged", unjudged);
+    if (right > 0)
+      text += fmt::format("; largest error {:.0f}% of its bound", 100 * worst);
+    out.line(text);
+  }
+}
+
+[[nodiscard]] inline exit_code tell(const check_command& asked,
+                                    const std::vector<family>& known,
+                                    stream& out, stream& trouble) {
+  const auto complain = [&](const std::string& what) {
+    trouble.line("skillbench: " + printable(what));
+  };
+  if (!asked.family.empty() && !find_family(known, asked.family)) {
+    trouble.line("skillbench: " + no_such_family(asked.family, known));
+    return exit_code::misuse;
+  }
+  auto text = gathering::read_text(asked.file);
+  if (!text) {
+    complain(text.error().what);
+    return exit_code::misuse;
+  }
+  sample of;
+  of.path = asked.file;
+  of.id = asked.file;
+  of.output = std::move(text).value();
+  of.task = asked.family.empty() ? gathering::family_named(of.output, known)
+                                 : asked.family;
+  if (of.task.empty()) {
+    complain(asked.file + ": which family it is for cannot be told from its "
+                          "launch manifest: name it with --family");
+    return exit_code::misuse;
+  }
+  const extracted pieces = extract(of.output);
+
+  auto opened = devices::open(asked.device);
+  if (!opened) {
+    complain(opened.error().what);
+    return exit_code::broken;
+  }
+  auto on = opened.value()->make();
+  if (!on) {
+    complain(on.error().what);
+    return exit_code::broken;
+  }
+  const auto told = evaluate(of, known, *on.value(), {.seed = asked.seed});
+  if (!told) {
+    complain(told.error().what);
+    return exit_code::broken;
+  }
+  const record& one = told.value();
+  if (asked.json) {
+    out.line(write_record(one));
+    return exit_code::fine;
+  }
+
+  out.line(printable(asked.file) + " (" + one.of.task + "): " +
+           out.paint(colour_of(one.what), name(one.what)));
+  if (one.what == outcome::unjudged)
+    for (const std::string& each :
+         wrapped(printable(one.reason), out.width() - 2))
+      out.line("  " + each);
+  print_cases(one, out);
+  for (const finding& each : one.findings) {
+    out.line("");
+    print_finding(each, of, pieces.found ? &*pieces.found : nullptr, out);
+  }
+  return exit_code::fine;
+}
+
+}  // namespace skillbench::cli

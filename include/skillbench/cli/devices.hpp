@@ -1,0 +1,167 @@
+#pragma once
+// cli/devices.hpp: devices in children of this program.
+//
+// Layer   7. Knows where the program itself is, and its hidden command `worker`.
+// Errors  library_missing without a CUDA toolkit, no_device for a GPU that is
+//         not there, and what device/remote.hpp says of a child.
+
+#include <signal.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <skillbench/child.hpp>
+#include <skillbench/cuda/library.hpp>
+#include <skillbench/device.hpp>
+#include <skillbench/device/remote.hpp>
+#include <skillbench/fault.hpp>
+
+namespace skillbench::cli {
+
+inline constexpr const char* worker_command = "worker";
+
+// The path of the running program.
+[[nodiscard]] inline result<std::string> own_path() {
+  std::string path(4096, '\0');
+  const ssize_t length =
+      ::readlink("/proc/self/exe", path.data(), path.size());
+  if (length <= 0 || static_cast<std::size_t>(length) == path.size())
+    return fault{reason::not_found,
+                 "cannot tell where this program is (/proc/self/exe)"};
+  path.resize(static_cast<std::size_t>(length));
+  return path;
+}
+
+// Starts a child for each device asked for, and can end them all at once.
+class devices {
+ public:
+  // `wanted` is auto, ptx or cuda. Looks for all that is needed, so that what
+  // is missing is told once and not for every candidate.
+  [[nodiscard]] static result<std::unique_ptr<devices>> open(
+      const std::string& wanted) {
+    if (wanted == "cuda") {
+      const driver_state driver = driver_status();
+      return fault{reason::no_device,
+                   driver.usable
+                       ? "a GPU is here (" + driver.what +
+                             "), but this version cannot run kernels on one "
+                             "yet: use --device ptx"
+                       : driver.what +
+                             "; use --device ptx, which needs none"};
+    }
+    auto cuda = find_toolkit();
+    if (!cuda) return cuda.error();
+    auto program = own_path();
+    if (!program) return program.error();
+    auto made = std::unique_ptr<devices>(new devices);
+    made->command_.program = std::move(program).value();
+    made->command_.arguments = {worker_command};
+    made->command_.environment = toolkit_environment(cuda.value());
+    made->toolkit_ = std::move(cuda).value();
+    return made;
+  }
+
+  // May be called from any thread; `this` must outlive what is made.
+  [[nodiscard]] result<std::unique_ptr<device>> make() {
+    if (stopped_)
+      return fault{reason::cancelled, "stopped before it was judged"};
+    auto started = remote::start(command_);
+    if (!started) return started.error();
+    return std::unique_ptr<device>(
+        new running(*this, std::move(started).value()));
+  }
+
+  // Ends every child; what waits for one gets reason::child_died.
+  void stop() {
+    stopped_ = true;
+    const std::lock_guard held(lock_);
+    for (const pid_t each : children_) {
+      // One that was reaped already is no child of ours any more.
+      siginfo_t seen{};
+      if (::waitid(P_PID, static_cast<id_t>(each), &seen,
+                   WEXITED | WNOHANG | WNOWAIT) == 0)
+        ::kill(each, SIGKILL);
+    }
+  }
+
+  [[nodiscard]] const toolkit& cuda() const noexcept { return toolkit_; }
+
+ private:
+  devices() = default;
+
+  // Leaves the list of children before its process can be reaped and the
+  // process number given to another.
+  class running final : public device {
+   public:
+    running(devices& of, std::unique_ptr<remote> child)
+        : of_(of), child_(std::move(child)) {
+      const std::lock_guard held(of_.lock_);
+      of_.children_.push_back(child_->process_id());
+    }
+    ~running() override {
+      const std::lock_guard held(of_.lock_);
+      std::erase(of_.children_, child_->process_id());
+    }
+    running(const running&) = delete;
+    running& operator=(const running&) = delete;
+
+    [[nodiscard]] std::string name() const override { return child_->name(); }
+    [[nodiscard]] std::string target() const override {
+      return child_->target();
+    }
+    [[nodiscard]] result<image> compile(const compile_request& it) override {
+      return child_->compile(it);
+    }
+    [[nodiscard]] result<done> load(const std::string& ptx) override {
+      return child_->load(ptx);
+    }
+    [[nodiscard]] result<run_report> run(const job& it) override {
+      return child_->run(it);
+    }
+
+   private:
+    devices& of_;
+    std::unique_ptr<remote> child_;
+  };
+
+  child_command command_;
+  toolkit toolkit_;
+  std::mutex lock_;
+  std::vector<pid_t> children_;
+  std::atomic<bool> stopped_ = false;
+};
+
+// Set by Ctrl-C and by SIGTERM while a `stop_signals` lives.
+inline std::atomic<bool> stop_asked = false;
+
+// A second signal ends the program at once.
+class stop_signals {
+ public:
+  stop_signals() {
+    struct sigaction act {};
+    act.sa_handler = [](int) { stop_asked = true; };
+    act.sa_flags = static_cast<int>(SA_RESETHAND);
+    ::sigaction(SIGINT, &act, &old_[0]);
+    ::sigaction(SIGTERM, &act, &old_[1]);
+  }
+  ~stop_signals() {
+    ::sigaction(SIGINT, &old_[0], nullptr);
+    ::sigaction(SIGTERM, &old_[1], nullptr);
+  }
+  stop_signals(const stop_signals&) = delete;
+  stop_signals& operator=(const stop_signals&) = delete;
+
+ private:
+  struct sigaction old_[2] {};
+};
+
+}  // namespace skillbench::cli

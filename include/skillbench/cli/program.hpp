@@ -1,0 +1,95 @@
+#pragma once
+// cli/program.hpp: the program: a command line in, an exit code out.
+//
+// Layer   7.
+
+#include <cstdio>
+#include <exception>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include <skillbench/cli/arguments.hpp>
+#include <skillbench/cli/check.hpp>
+#include <skillbench/cli/devices.hpp>
+#include <skillbench/cli/doctor.hpp>
+#include <skillbench/cli/families.hpp>
+#include <skillbench/cli/run.hpp>
+#include <skillbench/cli/selftest.hpp>
+#include <skillbench/cli/text.hpp>
+#include <skillbench/device/ptx.hpp>
+#include <skillbench/version.hpp>
+#include <skillbench/worker.hpp>
+
+namespace skillbench::cli {
+
+[[nodiscard]] inline exit_code serve_as_worker(stream& trouble) {
+  const auto cuda = find_toolkit();
+  if (!cuda) {
+    trouble.line(printable(cuda.error().what));
+    return exit_code::broken;
+  }
+  const auto on = make_ptx_device(cuda.value());
+  return serve(*on, requests_descriptor, answers_descriptor) == 0
+             ? exit_code::fine
+             : exit_code::broken;
+}
+
+[[nodiscard]] inline exit_code run_program(const std::vector<std::string>& args,
+                                           stream& out, stream& trouble) {
+  const command asked = parse(args);
+  if (const auto* words = std::get_if<said>(&asked)) {
+    stream& to = words->code == exit_code::fine ? out : trouble;
+    to.write(words->words);
+    if (!words->words.ends_with("\n")) to.write("\n");
+    return words->code;
+  }
+  if (std::holds_alternative<version_command>(asked)) {
+    out.line(std::string("skillbench ") + version);
+    return exit_code::fine;
+  }
+  if (const auto* one = std::get_if<completion_command>(&asked)) {
+    out.write(completion_script(one->shell));
+    return exit_code::fine;
+  }
+  if (const auto* one = std::get_if<doctor_command>(&asked))
+    return tell(*one, out);
+
+  const auto known = embedded_families();
+  if (!known) {
+    trouble.line("skillbench: " + printable(known.error().what));
+    return exit_code::broken;
+  }
+  const std::vector<family>& all = known.value();
+  if (const auto* one = std::get_if<run_command>(&asked))
+    return tell(*one, all, out, trouble);
+  if (const auto* one = std::get_if<check_command>(&asked))
+    return tell(*one, all, out, trouble);
+  if (const auto* one = std::get_if<selftest_command>(&asked))
+    return tell(*one, all, out, trouble);
+  if (const auto* one = std::get_if<prompt_command>(&asked))
+    return tell(*one, all, out, trouble);
+  return tell(std::get<families_command>(asked), all, out);
+}
+
+[[nodiscard]] inline int main(int count, char** words) {
+  stream out(stdout), trouble(stderr);
+  exit_code code = exit_code::broken;
+  try {
+    const std::vector<std::string> args(words + (count > 0 ? 1 : 0),
+                                        words + count);
+    if (args.size() == 1 && args.front() == worker_command)
+      return static_cast<int>(serve_as_worker(trouble));
+    code = run_program(args, out, trouble);
+  } catch (const std::exception& problem) {
+    trouble.line("skillbench: a bug of ours, please report it: " +
+                 printable(problem.what()));
+  }
+  if (!out.flush()) {
+    trouble.line("skillbench: standard output takes no more");
+    code = exit_code::broken;
+  }
+  return static_cast<int>(code);
+}
+
+}  // namespace skillbench::cli

@@ -1,0 +1,113 @@
+#pragma once
+// cli/summary.hpp: what many records say together, and one by one.
+//
+// Layer   7. Records in, words out.
+// Counts  A record that is `unjudged` has a kernel that compiles; whether it is
+//         clean and right is not known, so it is counted in neither column.
+
+#include <algorithm>
+#include <cstddef>
+#include <map>
+#include <span>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include <skillbench/cli/text.hpp>
+#include <skillbench/finding.hpp>
+#include <skillbench/record.hpp>
+
+namespace skillbench::cli {
+
+// How far the outputs of one group got.
+struct rungs {
+  std::size_t outputs = 0, kernel = 0, manifest = 0, compiles = 0, clean = 0,
+              right = 0, correct = 0, unjudged = 0;
+
+  void add(outcome reached) {
+    const auto at_least = [&](outcome rung) {
+      return reached == outcome::unjudged || reached >= rung ? 1u : 0u;
+    };
+    const bool judged = reached != outcome::unjudged;
+    ++outputs;
+    kernel += at_least(outcome::bad_manifest);
+    manifest += at_least(outcome::does_not_compile);
+    compiles += at_least(outcome::faults);
+    clean += judged && reached >= outcome::wrong;
+    right += judged && reached >= outcome::cheats;
+    correct += reached == outcome::correct;
+    unjudged += !judged;
+  }
+};
+
+[[nodiscard]] inline colour colour_of(outcome reached) noexcept {
+  if (reached == outcome::correct) return colour::green;
+  return reached == outcome::unjudged ? colour::yellow : colour::red;
+}
+
+// A row for each task and arm, and for each model and skill where there are
+// several.
+inline void print_rungs(std::span<const record> records, stream& out) {
+  const auto several = [&](auto member) {
+    return std::any_of(records.begin(), records.end(), [&](const record& one) {
+      return one.of.*member != records.front().of.*member;
+    });
+  };
+  const bool models = several(&sample::model);
+  const bool arms = several(&sample::arm) ||
+                    (!records.empty() && !records.front().of.arm.empty());
+
+  using key = std::tuple<std::string, std::string, std::string>;
+  std::map<key, rungs> groups;
+  for (const record& one : records)
+    groups[{models ? one.of.model : "", one.of.task, one.of.arm}].add(one.what);
+
+  std::vector<std::string> heads;
+  if (models) heads.push_back("model");
+  heads.push_back("task");
+  if (arms) heads.push_back("arm");
+  for (const char* each : {"outputs", "kernel", "manifest", "compiles", "clean",
+                           "right", "correct", "unjudged"})
+    heads.push_back(each);
+  table all(heads);
+  const auto cell = [](const std::string& text) {
+    return text.empty() ? std::string("-") : shortened(printable(text), 40);
+  };
+  for (const auto& [group, counts] : groups) {
+    std::vector<std::string> row;
+    if (models) row.push_back(cell(std::get<0>(group)));
+    row.push_back(cell(std::get<1>(group)));
+    if (arms) row.push_back(cell(std::get<2>(group)));
+    for (const std::size_t each :
+         {counts.outputs, counts.kernel, counts.manifest, counts.compiles,
+          counts.clean, counts.right, counts.correct, counts.unjudged})
+      row.push_back(std::to_string(each));
+    all.add(std::move(row));
+  }
+  all.print(out);
+}
+
+// One output that is not correct, with its reason, in lines of the stream's
+// width.
+inline void print_reason(const record& one, stream& out) {
+  const std::string who = printable(one.of.id.empty() ? one.of.path : one.of.id);
+  const std::string what(name(one.what));
+  out.line(who + "  " + out.paint(colour_of(one.what), what));
+  const std::size_t width = std::max<std::size_t>(out.width(), 42) - 2;
+  for (const std::string& each : wrapped(printable(one.reason), width))
+    out.line("  " + each);
+}
+
+inline void print_summary(std::span<const record> records, stream& out) {
+  if (records.empty()) return;
+  print_rungs(records, out);
+  bool first = true;
+  for (const record& one : records) {
+    if (one.what == outcome::correct) continue;
+    if (first) out.line("");
+    first = false;
+    print_reason(one, out);
+  }
+}
+
+}  // namespace skillbench::cli

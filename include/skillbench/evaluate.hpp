@@ -1,0 +1,359 @@
+#pragma once
+// evaluate.hpp: one output of a model in, one record out. The story.
+//
+// Layer   6. Extract, read, compile, check; each step takes what the one before
+//         it made, and the one that stops a candidate is its outcome.
+// Units   seconds of wall time for each stage.
+// Errors  A fault means that nothing can be said of the candidate: an unknown
+//         task, no toolkit, a broken device. It is never counted against the
+//         model. What the device cannot do (not_supported, too_slow,
+//         too_large), or a device that dies while it runs, leaves the
+//         candidate `unjudged`; one that dies while it compiles is the source's
+//         doing, because only the compiler reads it then.
+// Trust   Give it a device in a child (device/remote.hpp), a fresh one for each
+//         candidate, unless the output is trusted.
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <skillbench/check.hpp>
+#include <skillbench/compile.hpp>
+#include <skillbench/device.hpp>
+#include <skillbench/extract.hpp>
+#include <skillbench/family.hpp>
+#include <skillbench/fault.hpp>
+#include <skillbench/finding.hpp>
+#include <skillbench/hash.hpp>
+#include <skillbench/read.hpp>
+#include <skillbench/record.hpp>
+#include <skillbench/sample.hpp>
+#include <skillbench/units.hpp>
+
+namespace skillbench {
+
+// What a judgement depends on besides the output and the device.
+struct plan {
+  std::uint64_t seed = 1;
+  // Saves time when many candidates of one family are judged, nothing else;
+  // one thread's own.
+  reference_cache* references = nullptr;
+};
+
+// A candidate's image for one element type.
+struct compiled {
+  element type = element::f32;
+  setting chosen;
+  image made;
+};
+
+// What compiling a candidate for every element type came to.
+struct compiled_all {
+  std::vector<compiled> images;   // in the order of all_elements
+  std::vector<finding> refused;   // empty: every type compiles
+};
+
+namespace story {
+
+inline constexpr std::size_t most_quoted_errors = 3;  // for one element type
+inline constexpr std::size_t most_error_bytes = 600;
+
+// Adds a stage's wall time to the record when it ends.
+class stopwatch {
+ public:
+  stopwatch(record& told, stage now)
+      : told_(told), now_(now), began_(clock::now()) {
+    told_.reached = now;
+  }
+  ~stopwatch() {
+    told_.seconds.emplace_back(
+        name(now_),
+        std::chrono::duration<double>(clock::now() - began_).count());
+  }
+  stopwatch(const stopwatch&) = delete;
+  stopwatch& operator=(const stopwatch&) = delete;
+
+ private:
+  using clock = std::chrono::steady_clock;
+  record& told_;
+  stage now_;
+  clock::time_point began_;
+};
+
+// One error of NVRTC's or ptxas' log, with the line it names.
+struct log_error {
+  std::optional<int> line;
+  std::string text;
+};
+
+// "candidate.cu(12): error: ..." names a line of the candidate; "ptxas error :
+// ..." and "cuda_fp16.hpp(3): error: ..." do not.
+[[nodiscard]] inline log_error parse_error(std::string_view line) {
+  log_error found;
+  constexpr std::string_view ours = "candidate.cu(";
+  if (const std::size_t at = line.find(ours); at == 0) {
+    const std::string_view rest = line.substr(ours.size());
+    int number = 0;
+    std::size_t digits = 0;
+    while (digits < rest.size() && digits < 8 && rest[digits] >= '0' &&
+           rest[digits] <= '9')
+      number = number * 10 + (rest[digits++] - '0');
+    if (digits > 0 && digits < rest.size() && rest[digits] == ')') {
+      found.line = number;
+      line = rest.substr(digits + 1);
+      while (!line.empty() && (line.front() == ':' || line.front() == ' '))
+        line.remove_prefix(1);
+    }
+  }
+  found.text = std::string(line.substr(0, most_error_bytes));
+  return found;
+}
+
+// The first errors of a log, each once; warnings and remarks are left out.
+[[nodiscard]] inline std::vector<log_error> errors_in(std::string_view log) {
+  std::vector<log_error> found;
+  while (!log.empty() && found.size() < most_quoted_errors) {
+    const std::size_t end = log.find('\n');
+    std::string_view line = log.substr(0, end);
+    log.remove_prefix(end == std::string_view::npos ? log.size() : end + 1);
+    while (!line.empty() && (line.front() == '?' || line.front() == ' '))
+      line.remove_prefix(1);
+    const bool is_error = line.find("): error") != std::string_view::npos ||
+                          line.find("): catastrophic error") !=
+                              std::string_view::npos ||
+                          line.find(": error: ") != std::string_view::npos ||
+                          line.starts_with("ptxas error") ||
+                          line.starts_with("ptxas fatal") ||
+                          line.starts_with("nvrtc: error");
+    if (is_error) found.push_back(parse_error(line));
+  }
+  return found;
+}
+
+[[nodiscard]] inline std::vector<finding> compile_findings(const image& made,
+                                                           element type) {
+  std::vector<finding> found;
+  const auto say = [&](std::string what, std::optional<int> line) {
+    finding each;
+    each.kind = code::compile_error;
+    each.what = std::move(what);
+    each.element_type = name(type);
+    each.line = line;
+    found.push_back(std::move(each));
+  };
+  for (log_error& each : errors_in(made.log))
+    say(std::move(each.text), each.line);
+  if (!found.empty()) return found;
+  const std::string_view log = made.log;
+  const std::size_t first = log.find_first_not_of(" \n\t");
+  say(first == std::string_view::npos
+          ? "the compiler refused the source and gave no reason"
+          : "the compiler refused the source: " +
+                std::string(log.substr(first, most_error_bytes)),
+      std::nullopt);
+  return found;
+}
+
+// Templates make the same error for every type: said once, for no type.
+inline void merge_compile_findings(std::vector<finding>& all,
+                                   std::vector<finding> more) {
+  for (finding& each : more) {
+    const auto same = std::find_if(
+        all.begin(), all.end(), [&](const finding& other) {
+          return other.kind == each.kind && other.line == each.line &&
+                 other.what == each.what;
+        });
+    if (same == all.end())
+      all.push_back(std::move(each));
+    else
+      same->element_type.clear();
+  }
+}
+
+// Faults while a candidate runs that leave it unjudged: what the device cannot
+// do, and a child that is gone. The kernel ran on our machine, so a crash or a
+// hang of that machine is ours.
+[[nodiscard]] inline bool is_run_limit(reason why) noexcept {
+  return leaves_unjudged(why) || why == reason::child_died ||
+         why == reason::child_timed_out || why == reason::child_protocol;
+}
+
+// Faults while a source is compiled that are the source's doing.
+[[nodiscard]] inline bool is_compile_limit(reason why) noexcept {
+  return why == reason::child_died || why == reason::child_timed_out ||
+         why == reason::too_large;
+}
+
+}  // namespace story
+
+// The lower rung of two; `unjudged` says nothing, so anything that fails goes
+// before it, and it goes before `correct`.
+[[nodiscard]] constexpr outcome lower(outcome a, outcome b) noexcept {
+  const auto height = [](outcome each) {
+    return each == outcome::unjudged  ? 10
+           : each == outcome::correct ? 11
+                                      : static_cast<int>(each);
+  };
+  return height(b) < height(a) ? b : a;
+}
+
+[[nodiscard]] inline const family* find_family(std::span<const family> known,
+                                               std::string_view wanted) {
+  for (const family& each : known)
+    if (each.name == wanted) return &each;
+  return nullptr;
+}
+
+// Compiles the default setting for every element type.
+[[nodiscard]] inline result<compiled_all> compile(const candidate& asked,
+                                                  device& on) {
+  compiled_all all;
+  for (const element type : all_elements) {
+    auto chosen = default_setting(asked.launch, type);
+    if (!chosen) {
+      finding none;
+      none.kind = code::bad_manifest;
+      none.what = chosen.error().what;
+      none.element_type = name(type);
+      all.refused.push_back(std::move(none));
+      return all;
+    }
+    auto made = on.compile(plan_compile(asked, chosen.value(), type));
+    if (!made) {
+      if (!story::is_compile_limit(made.error().why)) return made.error();
+      finding stopped;
+      stopped.kind = code::compile_limits;
+      stopped.what = "the compiler was stopped: " + made.error().what;
+      stopped.element_type = name(type);
+      all.refused.push_back(std::move(stopped));
+      return all;  // the child is gone
+    }
+    if (!made.value().ok)
+      story::merge_compile_findings(
+          all.refused, story::compile_findings(made.value(), type));
+    all.images.push_back(
+        {type, std::move(chosen).value(), std::move(made).value()});
+  }
+  return all;
+}
+
+// Ends a record at a stage that refused the candidate.
+[[nodiscard]] inline record stopped(record told,
+                                    std::vector<finding> refused) {
+  told.what = outcome::correct;
+  for (const finding& each : refused) {
+    if (each.weight != severity::fails) continue;
+    const outcome at = stopped_by(each);
+    if (told.reason.empty() || lower(told.what, at) != told.what)
+      told.reason = each.what;
+    told.what = lower(told.what, at);
+  }
+  told.findings.insert(told.findings.end(),
+                       std::make_move_iterator(refused.begin()),
+                       std::make_move_iterator(refused.end()));
+  told.speed = "not measured: " + std::string(name(told.what));
+  return told;
+}
+
+// Takes over what the images say of their kernels.
+inline void keep_kernels(record& told, const std::vector<compiled>& images) {
+  if (!images.empty()) told.chosen = images.front().chosen;
+  for (const compiled& each : images)
+    for (const kernel_image& kernel : each.made.kernels)
+      told.kernels.push_back({std::string(name(each.type)), kernel.entry,
+                              kernel.lowered, kernel.registers,
+                              kernel.spill_stores, kernel.spill_loads,
+                              kernel.stack_bytes, kernel.static_shared});
+}
+
+// Runs every case of every element type, and lets the lowest rung decide.
+[[nodiscard]] inline result<done> judge(record& told, const candidate& asked,
+                                        const std::vector<compiled>& images,
+                                        const family& of, device& on,
+                                        const plan& how) {
+  told.what = outcome::correct;
+  const auto lowered = [&](outcome at, const std::string& why) {
+    if (lower(told.what, at) == told.what) return;
+    told.what = at;
+    told.reason = why;
+  };
+  for (const compiled& each : images) {
+    auto seen = check(asked, each.chosen, each.made, of, each.type, on,
+                      how.seed, how.references);
+    if (!seen) {
+      if (!story::is_run_limit(seen.error().why)) return seen.error();
+      lowered(outcome::unjudged,
+              std::string(name(each.type)) + ": " + seen.error().what);
+      continue;
+    }
+    checked& one = seen.value();
+    lowered(one.reached, one.reason);
+    std::move(one.findings.begin(), one.findings.end(),
+              std::back_inserter(told.findings));
+    std::move(one.cases.begin(), one.cases.end(),
+              std::back_inserter(told.cases));
+  }
+  return done{};
+}
+
+[[nodiscard]] inline result<record> evaluate(const sample& given,
+                                             std::span<const family> known,
+                                             device& on, const plan& how) {
+  const family* const asked = find_family(known, given.task);
+  if (!asked)
+    return fault{reason::bad_input, given.path + ": there is no family \"" +
+                                        given.task + "\""};
+  record told;
+  told.of = given;
+  told.of.output.clear();
+  told.device = on.name();
+  told.seed = how.seed;
+
+  const extracted pieces = [&] {
+    const story::stopwatch watch(told, stage::extract);
+    return extract(given.output);
+  }();
+  if (!pieces.found) return stopped(std::move(told), pieces.refused);
+  told.source_hash = hash_text(pieces.found->source);
+
+  const read_result read = [&] {
+    const story::stopwatch watch(told, stage::read);
+    return read_candidate(*pieces.found, known, *asked);
+  }();
+  if (!read.found) {
+    told.findings = pieces.found->notes;
+    return stopped(std::move(told), read.refused);
+  }
+  told.findings = read.found->notes;
+
+  const result<compiled_all> built = [&] {
+    const story::stopwatch watch(told, stage::compile);
+    return compile(*read.found, on);
+  }();
+  if (!built) return built.error();
+  keep_kernels(told, built.value().images);
+  if (!built.value().refused.empty())
+    return stopped(std::move(told), built.value().refused);
+
+  const result<done> judged = [&] {
+    const story::stopwatch watch(told, stage::check);
+    return judge(told, *read.found, built.value().images, *asked, on, how);
+  }();
+  if (!judged) return judged.error();
+
+  told.reached = stage::done;
+  told.speed = told.what == outcome::correct
+                   ? "not measured: no GPU"
+                   : "not measured: " + std::string(name(told.what));
+  return told;
+}
+
+}  // namespace skillbench

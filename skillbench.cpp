@@ -1,0 +1,26 @@
+#include <cstdio>
+
+#include <skillbench/cli/program.hpp>
+
+// Asked with plain calls, before anything that was built from the wider
+// instructions runs.
+static bool processor_is_enough() {
+#if defined(__x86_64__) && defined(__AVX2__)
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+         __builtin_cpu_supports("f16c");
+#else
+  return true;
+#endif
+}
+
+int main(int count, char** words) {
+  if (!processor_is_enough()) {
+    std::fputs("skillbench: this processor lacks AVX2, FMA or F16C, for which "
+               "the program was built: configure with "
+               "-D SKILLBENCH_X86_V3=OFF\n",
+               stderr);
+    return 3;
+  }
+  return skillbench::cli::main(count, words);
+}
