@@ -856,7 +856,7 @@ class parser {
 
   // Whether some scope of this function has declared the name.
   [[nodiscard]] bool declared_somewhere(std::string_view name) {
-    if (names_.times.contains(name)) return true;
+    if (names_.names.contains(name)) return true;
     return splits(name, [&](std::string_view prefix, std::int64_t member) {
       const auto found = names_.ranges.find(prefix);
       return found != names_.ranges.end() && member < found->second.most;
@@ -1008,6 +1008,7 @@ class parser {
     while (take('[')) {
       if (!spend(sizeof(operand))) return false;
       operand index;
+      space();
       index.at = here();
       std::int64_t value = 0;
       if (!integer_expression(value) || !want(']')) return false;
@@ -1361,6 +1362,7 @@ class parser {
     bool inlined = false;
     if (!source_of(mine)) return false;
     while (take(',')) {
+      space();
       const place first = here();
       std::string_view word;
       if (!name(word, "function_name or inlined_at")) return false;
@@ -1705,8 +1707,10 @@ class parser {
     space();
     const char* first = at_;
     while (at_ != end_ && digit(*at_)) ++at_;
-    if (at_ == first || peek() != '.' || !digit(peek(1)))
+    if (at_ == first || peek() != '.' || !digit(peek(1))) {
+      at_ = first;
       return expected("a version such as 9.0");
+    }
     ++at_;
     while (at_ != end_ && digit(*at_)) ++at_;
     if (at_ - first > 16) return refuse(here(), "the version is too long");
