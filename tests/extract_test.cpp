@@ -31,7 +31,7 @@ finding refused(const std::string& output) {
   REQUIRE_FALSE(made.found.has_value());
   REQUIRE(made.refused.size() == 1);
   CHECK(made.refused[0].weight == severity::fails);
-  CHECK(stopped_by(made.refused[0]) == outcome::no_kernel);
+  CHECK(outcome_of(made.refused[0].kind) == outcome::no_kernel);
   return made.refused[0];
 }
 
@@ -241,7 +241,7 @@ TEST_CASE("extract: where findings leave a candidate") {
   const auto at = [](code kind) {
     finding made;
     made.kind = kind;
-    return stopped_by(made);
+    return outcome_of(made.kind);
   };
   CHECK(at(code::no_source) == outcome::no_kernel);
   CHECK(at(code::bad_source) == outcome::no_kernel);

@@ -37,6 +37,15 @@ constexpr struct {
     {18, code::byte_order_mark, "byte_order_mark"},
     {19, code::several_sources, "several_sources"},
     {20, code::compile_limits, "compile_limits"},
+    {21, code::module_state, "module_state"},
+    {22, code::injected_code, "injected_code"},
+    {23, code::device_malloc, "device_malloc"},
+    {24, code::reads_clock, "reads_clock"},
+    {25, code::prints, "prints"},
+    {26, code::may_trap, "may_trap"},
+    {27, code::sleeps, "sleeps"},
+    {28, code::cache_policy, "cache_policy"},
+    {29, code::not_reproducible, "not_reproducible"},
 };
 
 constexpr struct {
@@ -73,6 +82,7 @@ TEST_CASE("finding: no code is missing from the table, no name is used twice") {
     CHECK(names.insert(found).second);
   }
   CHECK(known == static_cast<int>(std::size(codes)));
+  CHECK(static_cast<int>(last_code) == known - 1);
 }
 
 TEST_CASE("finding: every outcome keeps its rung and its name") {

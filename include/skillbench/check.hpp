@@ -277,26 +277,6 @@ namespace check_words {
 
 }  // namespace check_words
 
-// Where a finding of severity `fails` leaves a candidate that was compiled.
-[[nodiscard]] constexpr outcome outcome_of(code kind) noexcept {
-  switch (kind) {
-    case code::no_source:
-    case code::bad_source: return outcome::no_kernel;
-    case code::bad_manifest: return outcome::bad_manifest;
-    case code::compile_error:
-    case code::compile_limits: return outcome::does_not_compile;
-    case code::launch_refused:
-    case code::out_of_bounds:
-    case code::misaligned:
-    case code::writes_input:
-    case code::undefined_value:
-    case code::deadlock:
-    case code::trap:
-    case code::invalid_access: return outcome::faults;
-    default: return outcome::wrong;
-  }
-}
-
 // The job of one case. A fault is the family's or the caller's.
 [[nodiscard]] inline result<launch_plan> plan_case(
     const candidate& from, const setting& chosen, const image& compiled,

@@ -251,7 +251,7 @@ inline void merge_compile_findings(std::vector<finding>& all,
   told.what = outcome::correct;
   for (const finding& each : refused) {
     if (each.weight != severity::fails) continue;
-    const outcome at = stopped_by(each);
+    const outcome at = outcome_of(each.kind);
     if (told.reason.empty() || lower(told.what, at) != told.what)
       told.reason = each.what;
     told.what = lower(told.what, at);

@@ -11,7 +11,8 @@
 // Refused no_source: nothing like a kernel. bad_source: more than 8 MB of
 // output
 //         or 256 KB of source, a NUL (the compiler would stop there), invalid
-//         UTF-8. Both leave the output without a kernel: see `stopped_by`.
+//         UTF-8. Both leave the output without a kernel: see
+//         `outcome_of` in finding.hpp.
 // Source  kernels/contract.md: one CUDA source in one fenced block. Unicode 15,
 //         table 3-7 (well-formed UTF-8) and UAX 9 (bidirectional controls).
 
@@ -33,26 +34,6 @@ namespace skillbench {
 
 inline constexpr std::size_t most_output_bytes = 8u << 20;
 inline constexpr std::size_t most_source_bytes = 256u << 10;
-
-// Where a finding of severity `fails` leaves its candidate.
-[[nodiscard]] constexpr outcome stopped_by(const finding& found) noexcept {
-  switch (found.kind) {
-    case code::no_source:
-    case code::bad_source: return outcome::no_kernel;
-    case code::bad_manifest: return outcome::bad_manifest;
-    case code::compile_error:
-    case code::compile_limits: return outcome::does_not_compile;
-    case code::launch_refused:
-    case code::out_of_bounds:
-    case code::misaligned:
-    case code::writes_input:
-    case code::undefined_value:
-    case code::deadlock:
-    case code::trap:
-    case code::invalid_access: return outcome::faults;
-    default: return outcome::wrong;
-  }
-}
 
 struct extracted {
   std::optional<excerpt> found;

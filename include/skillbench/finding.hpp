@@ -76,7 +76,17 @@ enum class code : std::uint8_t {
   byte_order_mark = 18,    // a UTF-8 BOM was cut off
   several_sources = 19,    // more than one fenced source; the one used is named
   compile_limits = 20,     // the compiler was stopped: time, memory, crash
+  module_state = 21,       // a store that can reach a __device__ variable
+  injected_code = 22,      // assembly that closes the function it stands in
+  device_malloc = 23,      // memory of the kernel's own
+  reads_clock = 24,        // %clock, %globaltimer
+  prints = 25,             // vprintf
+  may_trap = 26,           // trap or assert in the text, not run
+  sleeps = 27,             // nanosleep
+  cache_policy = 28,       // createpolicy
+  not_reproducible = 29,   // other bits in another run, within the bound
 };
+inline constexpr code last_code = code::not_reproducible;
 
 [[nodiscard]] constexpr std::string_view name(code what) noexcept {
   switch (what) {
@@ -101,8 +111,37 @@ enum class code : std::uint8_t {
     case code::byte_order_mark: return "byte_order_mark";
     case code::several_sources: return "several_sources";
     case code::compile_limits: return "compile_limits";
+    case code::module_state: return "module_state";
+    case code::injected_code: return "injected_code";
+    case code::device_malloc: return "device_malloc";
+    case code::reads_clock: return "reads_clock";
+    case code::prints: return "prints";
+    case code::may_trap: return "may_trap";
+    case code::sleeps: return "sleeps";
+    case code::cache_policy: return "cache_policy";
+    case code::not_reproducible: return "not_reproducible";
   }
   return "unknown";
+}
+
+// Where a finding of severity `fails` leaves its candidate.
+[[nodiscard]] constexpr outcome outcome_of(code what) noexcept {
+  switch (what) {
+    case code::no_source:
+    case code::bad_source: return outcome::no_kernel;
+    case code::bad_manifest: return outcome::bad_manifest;
+    case code::compile_error:
+    case code::compile_limits: return outcome::does_not_compile;
+    case code::launch_refused:
+    case code::out_of_bounds:
+    case code::misaligned:
+    case code::writes_input:
+    case code::undefined_value:
+    case code::deadlock:
+    case code::trap:
+    case code::invalid_access: return outcome::faults;
+    default: return outcome::wrong;
+  }
 }
 
 // One thing found. `what` is a whole sentence that stands alone; the rest is

@@ -1086,7 +1086,7 @@ inline constexpr std::size_t any_length =
 
 inline bool read(reader& in, const value& from, finding& into) {
   return in.object(from, "a finding") &&
-         read_word(in, from, "code", code::compile_limits, into.kind) &&
+         read_word(in, from, "code", last_code, into.kind) &&
          read_word(in, from, "severity", severity::note, into.weight) &&
          read_text(in, from, "what", into.what, any_length) &&
          read_text(in, from, "kernel", into.kernel, any_length) &&

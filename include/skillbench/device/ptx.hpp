@@ -25,6 +25,7 @@
 #include <skillbench/device.hpp>
 #include <skillbench/inputs.hpp>
 #include <skillbench/ptx/decoder.hpp>
+#include <skillbench/ptx/gate.hpp>
 #include <skillbench/ptx/machine.hpp>
 #include <skillbench/ptx/parse.hpp>
 
@@ -80,6 +81,8 @@ class ptx_device : public device {
     auto parsed = ptx::parse(text);
     if (!parsed) return fault{reason::not_supported, "not supported by the PTX machine: " + parsed.error().what};
     loaded_ = std::make_unique<ptx::module>(std::move(parsed).value());
+    gate_findings_ = ptx::injected(text);
+    gated_ = false;
     return done{};
   }
 
@@ -122,6 +125,7 @@ class ptx_device : public device {
       if (aborted(seen)) break;
     }
     for (auto& f : seen.findings()) out.findings.push_back(std::move(f));
+    tell_gate(asked, out);
     collect(global, first, asked, out);
     out.cpu_seconds = cpu_seconds() - before;
     return out;
@@ -266,6 +270,15 @@ class ptx_device : public device {
     return out;
   }
 
+  // What the code itself says is told with the first run of a module.
+  void tell_gate(const job& asked, run_report& out) {
+    if (std::exchange(gated_, true)) return;
+    std::vector<std::string> entries;
+    for (const launch& one : asked.launches) entries.push_back(one.entry);
+    for (auto& f : gate_findings_) out.findings.push_back(std::move(f));
+    for (auto& f : ptx::gate(*loaded_, entries)) out.findings.push_back(std::move(f));
+  }
+
   // Outputs whole; an element with an undefined byte is a finding.
   static void collect(ptx::memory& global, std::size_t first, const job& asked, run_report& out) {
     for (std::size_t i = 0; i < asked.buffers.size(); ++i) {
@@ -327,6 +340,8 @@ class ptx_device : public device {
   toolkit toolkit_;
   std::optional<nvrtc> compiler_;
   std::unique_ptr<ptx::module> loaded_;
+  std::vector<finding> gate_findings_;
+  bool gated_ = false;
   std::map<std::string, std::unique_ptr<ptx::program>> programs_;
 };
 
