@@ -85,8 +85,14 @@ void leave_a_child() {
   say(std::string(reinterpret_cast<const char*>(&made), sizeof made));
 }
 
+// A sanitizer would turn the signal into an exit.
+void crash() {
+  std::signal(SIGSEGV, SIG_DFL);
+  ::raise(SIGSEGV);
+}
+
 void behave(const std::string& how) {
-  if (how == "crash") ::raise(SIGSEGV);
+  if (how == "crash") crash();
   if (how == "abort") std::abort();
   if (how == "hang") forever();
   if (how == "spin")
@@ -102,7 +108,7 @@ void behave(const std::string& how) {
     forever();
   }
   if (how == "another kind") {
-    const std::string payload = wire::encode(run_report{});
+    const std::string payload = wire::encode(image{});
     const wire::header top = wire::header_of(wire::message::quit, payload);
     say({reinterpret_cast<const char*>(&top), sizeof top});
     say(payload);
@@ -137,11 +143,11 @@ void behave(const std::string& how) {
   }
   if (how == "flood and crash") {
     behave("flood");
-    ::raise(SIGSEGV);
+    crash();
   }
   if (how == "leave and crash") {
     if (::fork() == 0) forever();
-    ::raise(SIGSEGV);
+    crash();
   }
   if (how == "memory") {
     std::vector<std::string> held;

@@ -186,21 +186,18 @@ struct line_reader {
   const std::string properties =
       "Function properties for " + std::string(lowered);
   bool ours = false, frame = false;
-  std::optional<int> stack;
   line_reader lines{log};
   for (std::string_view line; lines.next(line);) {
     if (!is_resource_line(line)) continue;
     if (line.find("Compiling entry function '") != std::string_view::npos) {
       ours = line.find(compiling) != std::string_view::npos;
       frame = false;
-      if (ours) told = {}, stack.reset();
     } else if (line.find("Function properties for ") !=
                std::string_view::npos) {
       frame = ours && line.ends_with(properties);
     } else if (frame && line.find(" bytes stack frame") !=
                             std::string_view::npos) {
-      stack = number_before(line, " bytes stack frame");
-      told.stack_bytes = stack;
+      told.stack_bytes = number_before(line, " bytes stack frame");
       told.spill_stores = number_before(line, " bytes spill stores");
       told.spill_loads = number_before(line, " bytes spill loads");
       frame = false;
