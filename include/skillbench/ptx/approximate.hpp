@@ -111,12 +111,14 @@ namespace skillbench::ptx::approximate {
 }
 
 // x / y as x * (1 / y): 0 for a divisor beyond 2^126, where the document's
-// range ends.
+// range ends, and NaN for an infinite x there.
 [[nodiscard]] inline float divide(float x, float y) noexcept {
   const float size = std::abs(y);
-  if (size > 0x1p126f && size < std::numeric_limits<float>::infinity())
-    return std::isinf(x) ? std::numeric_limits<float>::quiet_NaN()
-                         : (std::signbit(x) != std::signbit(y) ? -0.0f : 0.0f) + (x != x ? x : 0.0f);
+  if (size > 0x1p126f && size < std::numeric_limits<float>::infinity()) {
+    if (x != x) return x;
+    if (std::isinf(x)) return std::numeric_limits<float>::quiet_NaN();
+    return std::signbit(x) != std::signbit(y) ? -0.0f : 0.0f;
+  }
   return x / y;
 }
 

@@ -98,23 +98,25 @@ struct warp {
   }
 };
 
-// Keeps `fresh` in the lanes of `active`.
-template <typename T>
-inline void blend(T* __restrict d, const T* __restrict fresh,
-                  lane_mask active) noexcept {
-  using bits = std::conditional_t<
-      sizeof(T) == 8, std::uint64_t,
-      std::conditional_t<sizeof(T) == 4, std::uint32_t,
-                         std::conditional_t<sizeof(T) == 2, std::uint16_t,
-                                            std::uint8_t>>>;
-  auto* to = reinterpret_cast<bits*>(d);
-  const auto* from = reinterpret_cast<const bits*>(fresh);
+template <std::size_t N>
+using bits_of_size = std::conditional_t<
+    N == 8, std::uint64_t,
+    std::conditional_t<N == 4, std::uint32_t,
+                       std::conditional_t<N == 2, std::uint16_t, std::uint8_t>>>;
+
+// Keeps `from` in the lanes of `active`. Not inlined: every operation has one.
+template <typename Bits>
+__attribute__((noinline)) void blend_bits(Bits* __restrict to, const Bits* __restrict from,
+                                          lane_mask active) noexcept {
   for (int l = 0; l < warp_lanes; ++l) {
-    const bits keep = static_cast<bits>(
-        bits{0} - static_cast<bits>((active >> l) & 1u));
-    to[l] = static_cast<bits>((to[l] & static_cast<bits>(~keep)) |
-                              (from[l] & keep));
+    const Bits keep = static_cast<Bits>(Bits{0} - static_cast<Bits>((active >> l) & 1u));
+    to[l] = static_cast<Bits>((to[l] & static_cast<Bits>(~keep)) | (from[l] & keep));
   }
+}
+template <typename T>
+inline void blend(T* d, const T* fresh, lane_mask active) noexcept {
+  using bits = bits_of_size<sizeof(T)>;
+  blend_bits(reinterpret_cast<bits*>(d), reinterpret_cast<const bits*>(fresh), active);
 }
 
 template <typename T>
@@ -200,12 +202,6 @@ inline void shade_predicate(warp& w, ref d, lane_mask undefined_lanes,
   to = (to & ~active) | (undefined_lanes & active);
   w.tainted[d.slot] = to != 0;
 }
-
-template <std::size_t N>
-using bits_of_size = std::conditional_t<
-    N == 8, std::uint64_t,
-    std::conditional_t<N == 4, std::uint32_t,
-                       std::conditional_t<N == 2, std::uint16_t, std::uint8_t>>>;
 
 // Any undefined bit of any source makes the whole target undefined. The widths
 // of target and sources are template arguments, in bytes; 0 is a predicate.

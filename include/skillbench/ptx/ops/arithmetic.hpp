@@ -99,62 +99,79 @@ struct ap_tanh { static float f(float a) { return approximate::tanh(a); } };
 struct ap_rsqrt { static float f(float a) { return approximate::rsqrt(a); } };
 struct ap_div { static float f(float a, float b) { return approximate::divide(a, b); } };
 
-// F with .ftz and .sat around it.
-template <typename F, bool Ftz, bool Sat>
+// F with .ftz around it.
+template <typename F, bool Ftz>
 struct dressed {
   template <typename... T>
   static auto f(T... in) {
-    if constexpr ((std::is_same_v<T, float> && ...)) {
-      float out = Ftz ? F::f(flushed(in)...) : F::f(in...);
-      if (Ftz) out = flushed(out);
-      return Sat ? saturated(out) : canonical(out);
-    } else {
+    if constexpr (Ftz && (std::is_same_v<T, float> && ...))
+      return canonical(flushed(F::f(flushed(in)...)));
+    else
       return canonical(F::f(in...));
-    }
   }
 };
 
-// The directed roundings are rare: the host's mode is changed around the loop.
-// Not inlined, so that no operation moves across the change.
-template <typename F, int Mode, typename T, int Arity>
-__attribute__((noinline)) void run_directed(warp& w, const op& o, lane_mask active) {
-  const int before = std::fegetround();
-  std::fesetround(Mode);
-  if constexpr (Arity == 1) run1<F, T, T>(w, o, active);
-  if constexpr (Arity == 2) run2<F, T, T, T>(w, o, active);
-  if constexpr (Arity == 3) run3<F, T, T, T, T>(w, o, active);
-  std::fesetround(before);
-}
+// What the rare forms carry in op::imm: a rounding mode of the host and flags.
+enum dressing : std::int64_t { mode_bits = 0xffff, with_ftz = 1 << 16, with_sat = 1 << 17, with_relu = 1 << 18 };
 
 template <typename F, typename T, int Arity>
-void make_rounded(decoding& d, bool sat, bool ftz) {
-  int mode = FE_TONEAREST;
-  if (d.take("rz")) mode = FE_TOWARDZERO;
-  else if (d.take("rm")) mode = FE_DOWNWARD;
-  else if (d.take("rp")) mode = FE_UPWARD;
-  else d.take("rn");
-  const auto form = [&](auto dressing) {
-    using G = decltype(dressing);
-    if constexpr (Arity == 1) make1<G, T, T>(d);
-    if constexpr (Arity == 2) make2<G, T, T, T>(d);
-    if constexpr (Arity == 3) make3<G, T, T, T, T>(d);
-    if (mode == FE_TOWARDZERO) d.o.run = &run_directed<G, FE_TOWARDZERO, T, Arity>;
-    if (mode == FE_DOWNWARD) d.o.run = &run_directed<G, FE_DOWNWARD, T, Arity>;
-    if (mode == FE_UPWARD) d.o.run = &run_directed<G, FE_UPWARD, T, Arity>;
+[[nodiscard]] T of_lanes(warp& w, const op& o, int l, bool ftz) {
+  const auto in = [&](int i) {
+    const T x = w.lanes<T>(o.s[i])[l];
+    if constexpr (std::is_same_v<T, float>) return ftz ? flushed(x) : x;
+    else return x;
   };
-  if (ftz && sat) form(dressed<F, true, true>{});
-  else if (ftz) form(dressed<F, true, false>{});
-  else if (sat) form(dressed<F, false, true>{});
-  else form(dressed<F, false, false>{});
+  if constexpr (Arity == 1) return F::f(in(0));
+  if constexpr (Arity == 2) return F::f(in(0), in(1));
+  if constexpr (Arity == 3) return F::f(in(0), in(1), in(2));
+}
+
+// .sat and the directed roundings: the host's mode is changed around the loop.
+// Not inlined, and fenced, so that no operation moves across the change.
+template <typename F, typename T, int Arity>
+__attribute__((noinline)) void run_dressed(warp& w, const op& o, lane_mask active) {
+  alignas(64) T out[warp_lanes];
+  const int before = std::fegetround();
+  std::fesetround(static_cast<int>(o.imm & mode_bits));
+  for (int l = 0; l < warp_lanes; ++l) out[l] = of_lanes<F, T, Arity>(w, o, l, o.imm & with_ftz);
+  asm volatile("" : : "r"(out) : "memory");
+  std::fesetround(before);
+  for (auto& x : out) {
+    if constexpr (std::is_same_v<T, float>) {
+      if (o.imm & with_ftz) x = flushed(x);
+      if (o.imm & with_sat) x = saturated(x);
+    }
+    x = canonical(x);
+  }
+  keep(w, o.d[0], out, active);
+}
+
+// A row for F with its sources, whatever runs it.
+template <typename F, typename T, int Arity>
+void make_of(decoding& d) {
+  if constexpr (Arity == 1) make1<F, T, T>(d);
+  if constexpr (Arity == 2) make2<F, T, T, T>(d);
+  if constexpr (Arity == 3) make3<F, T, T, T, T>(d);
 }
 
 template <typename F, int Arity>
 bool make_float(decoding& d, type t) {
   if (t != type::f32 && t != type::f64) return false;
+  int mode = FE_TONEAREST;
+  if (d.take("rz")) mode = FE_TOWARDZERO;
+  else if (d.take("rm")) mode = FE_DOWNWARD;
+  else if (d.take("rp")) mode = FE_UPWARD;
+  else d.take("rn");
+  if (t == type::f64) {
+    make_of<dressed<F, false>, double, Arity>(d);
+    if (d.o.run && mode != FE_TONEAREST) d.o.run = &run_dressed<F, double, Arity>;
+    d.o.imm = mode;
+    return true;
+  }
   const bool ftz = d.take("ftz"), sat = d.take("sat");
-  if (t == type::f32) make_rounded<F, float, Arity>(d, sat, ftz);
-  else if (sat) d.refuse(".sat of f64");
-  else make_rounded<F, double, Arity>(d, false, false);
+  ftz ? make_of<dressed<F, true>, float, Arity>(d) : make_of<dressed<F, false>, float, Arity>(d);
+  if (d.o.run && (sat || mode != FE_TONEAREST)) d.o.run = &run_dressed<F, float, Arity>;
+  d.o.imm = mode | (ftz ? with_ftz : 0) | (sat ? with_sat : 0);
   return true;
 }
 
@@ -189,19 +206,11 @@ struct h_fma { static double f(double a, double b, double c) { return sum_to_odd
 struct h_ex2 { static double f(double a) { return approximate::ex2(static_cast<float>(a)); } };
 struct h_tanh { static double f(double a) { return approximate::tanh(static_cast<float>(a)); } };
 
-template <typename F, typename Kind, bool Ftz, bool Sat, bool Relu>
+template <typename F, typename Kind>
 struct half_lane {
-  static double in(std::uint16_t b) {
-    const double x = Kind::to(b);
-    return Ftz && std::abs(x) < 0x1p-14 ? std::copysign(0.0, x) : x;
-  }
   template <typename... T>
   static std::uint16_t f(T... b) {
-    double out = F::f(in(b)...);
-    if (Ftz && std::abs(out) < 0x1p-14) out = std::copysign(0.0, out);
-    if (Sat) out = out > 0 ? (out < 1 ? out : 1.0) : 0.0;
-    if (Relu && out < 0) out = 0.0;
-    return Kind::from(out);
+    return Kind::from(F::f(Kind::to(b)...));
   }
 };
 
@@ -216,6 +225,43 @@ struct both_halves {
   }
 };
 
+template <typename Kind>
+[[nodiscard]] std::uint16_t flushed_half(std::uint16_t b) noexcept {
+  constexpr std::uint16_t exponent = std::is_same_v<Kind, half_kind> ? 0x7c00 : 0x7f80;
+  return static_cast<std::uint16_t>(b & (b & exponent ? 0xffffu : 0x8000u));
+}
+
+template <typename Kind>
+[[nodiscard]] std::uint16_t dressed_half(std::uint16_t b, std::int64_t how) noexcept {
+  constexpr std::uint16_t infinity = std::is_same_v<Kind, half_kind> ? 0x7c00 : 0x7f80;
+  constexpr std::uint16_t one = std::is_same_v<Kind, half_kind> ? 0x3c00 : 0x3f80;
+  const bool nan = (b & 0x7fff) > infinity;
+  if (how & with_ftz) b = flushed_half<Kind>(b);
+  // As max(result, +0) would have it: -0 becomes +0, NaN stays.
+  if ((how & with_relu) && !nan && (b & 0x8000)) b = 0;
+  if (how & with_sat) b = nan || (b & 0x8000) ? 0 : std::min(b, one);
+  return b;
+}
+
+template <typename F, typename Kind, bool Packed, int Arity>
+__attribute__((noinline)) void run_dressed_half(warp& w, const op& o, lane_mask active) {
+  using T = std::conditional_t<Packed, std::uint32_t, std::uint16_t>;
+  alignas(64) T out[warp_lanes] = {};
+  for (int half = 0; half < (Packed ? 2 : 1); ++half)
+    for (int l = 0; l < warp_lanes; ++l) {
+      const auto in = [&](int i) {
+        const auto b = static_cast<std::uint16_t>(w.lanes<T>(o.s[i])[l] >> (16 * half));
+        return o.imm & with_ftz ? flushed_half<Kind>(b) : b;
+      };
+      std::uint16_t r = 0;
+      if constexpr (Arity == 1) r = half_lane<F, Kind>::f(in(0));
+      if constexpr (Arity == 2) r = half_lane<F, Kind>::f(in(0), in(1));
+      if constexpr (Arity == 3) r = half_lane<F, Kind>::f(in(0), in(1), in(2));
+      out[l] = static_cast<T>(out[l] | (static_cast<T>(dressed_half<Kind>(r, o.imm)) << (16 * half)));
+    }
+  keep(w, o.d[0], out, active);
+}
+
 template <int Arity>
 void taint_halves(warp& w, const op& o, lane_mask active) {
   std::uint32_t bits[warp_lanes];
@@ -227,44 +273,27 @@ void taint_halves(warp& w, const op& o, lane_mask active) {
   shade_lanes(w, o.d[0], bits, active);
 }
 
+// `may`: the modifiers that the instruction has for these types.
 template <typename F, int Arity>
-bool make_half(decoding& d, type t) {
+bool make_half(decoding& d, type t, std::int64_t may) {
   const bool packed = t == type::f16x2 || t == type::bf16x2;
   const bool half = t == type::f16 || t == type::f16x2;
   if (!packed && t != type::f16 && t != type::bf16) return false;
   d.ignore("rn");
-  d.take("approx");
-  const bool ftz = d.take("ftz"), sat = d.take("sat"), relu = d.take("relu");
-  const auto shape = [&](auto lane) {
-    using L = decltype(lane);
-    using W = both_halves<L>;
-    using u2 = std::uint16_t;
-    using u4 = std::uint32_t;
-    if (packed) {
-      if constexpr (Arity == 1) make1<W, u4, u4>(d);
-      if constexpr (Arity == 2) make2<W, u4, u4, u4>(d);
-      if constexpr (Arity == 3) make3<W, u4, u4, u4, u4>(d);
-      if (d.o.run) d.o.taint = &taint_halves<Arity>;
-    } else {
-      if constexpr (Arity == 1) make1<L, u2, u2>(d);
-      if constexpr (Arity == 2) make2<L, u2, u2, u2>(d);
-      if constexpr (Arity == 3) make3<L, u2, u2, u2, u2>(d);
-    }
+  if ((may & with_ftz) && d.take("ftz")) d.o.imm |= with_ftz;
+  if ((may & with_sat) && d.take("sat")) d.o.imm |= with_sat;
+  if ((may & with_relu) && d.take("relu")) d.o.imm |= with_relu;
+  if (!half && (d.o.imm & with_sat)) d.refuse(".sat of bf16");
+  if (!half && (d.o.imm & with_ftz) && Arity > 1) d.refuse(".ftz of bf16");
+  const auto shape = [&](auto kind) {
+    using K = decltype(kind);
+    using L = half_lane<F, K>;
+    packed ? make_of<both_halves<L>, std::uint32_t, Arity>(d) : make_of<L, std::uint16_t, Arity>(d);
+    if (!d.o.run) return;
+    if (packed) d.o.taint = &taint_halves<Arity>;
+    if (d.o.imm) d.o.run = packed ? &run_dressed_half<F, K, true, Arity> : &run_dressed_half<F, K, false, Arity>;
   };
-  if (half) {
-    if (ftz && sat) shape(half_lane<F, half_kind, true, true, false>{});
-    else if (ftz && relu) shape(half_lane<F, half_kind, true, false, true>{});
-    else if (ftz) shape(half_lane<F, half_kind, true, false, false>{});
-    else if (sat) shape(half_lane<F, half_kind, false, true, false>{});
-    else if (relu) shape(half_lane<F, half_kind, false, false, true>{});
-    else shape(half_lane<F, half_kind, false, false, false>{});
-  } else {
-    if (sat) d.refuse(".sat of bf16");
-    // .ftz of bf16 (ex2) flushes below 2^-126, which bf16 shares with f32.
-    else if (ftz) d.refuse(".ftz of bf16");
-    else if (relu) shape(half_lane<F, bfloat_kind, false, false, true>{});
-    else shape(half_lane<F, bfloat_kind, false, false, false>{});
-  }
+  half ? shape(half_kind{}) : shape(bfloat_kind{});
   return true;
 }
 
@@ -274,12 +303,21 @@ struct sign_bits { static T f(T a) { return static_cast<T>((a & static_cast<T>(~
 
 template <typename T, T Bits>
 void make_sign(decoding& d, bool absolute) {
-  d.take("ftz");
   absolute ? make1<sign_bits<T, Bits, 0>, T, T, true>(d) : make1<sign_bits<T, 0, Bits>, T, T, true>(d);
   if (d.o.run && sizeof(T) == 4) d.o.taint = &taint_halves<1>;
 }
 
+// .ftz is for f16 alone; a NaN becomes the canonical one there.
 inline bool make_half_sign(decoding& d, type t, bool absolute) {
+  if ((t == type::f16 || t == type::f16x2) && d.take("ftz")) {
+    d.o.imm = with_ftz;
+    const bool packed = t == type::f16x2;
+    packed ? make_sign<std::uint32_t, 0x80008000u>(d, absolute) : make_sign<std::uint16_t, 0x8000>(d, absolute);
+    if (!d.o.run) return true;
+    if (absolute) d.o.run = packed ? &run_dressed_half<fp_abs, half_kind, true, 1> : &run_dressed_half<fp_abs, half_kind, false, 1>;
+    else d.o.run = packed ? &run_dressed_half<fp_neg, half_kind, true, 1> : &run_dressed_half<fp_neg, half_kind, false, 1>;
+    return true;
+  }
   switch (t) {
     case type::f16: case type::bf16: make_sign<std::uint16_t, 0x8000>(d, absolute); return true;
     case type::f16x2: case type::bf16x2: make_sign<std::uint32_t, 0x80008000u>(d, absolute); return true;
@@ -287,30 +325,39 @@ inline bool make_half_sign(decoding& d, type t, bool absolute) {
   }
 }
 
-// min and max of 16-bit types choose one of their inputs.
+// min and max choose one of their inputs.
 template <typename F>
-bool make_half_choice(decoding& d, type t) {
-  if (t < type::f16 || t > type::bf16x2) return false;
-  if (d.take("xorsign")) { d.refuse(".xorsign.abs"); return true; }
-  return d.take("NaN") ? make_half<nan_wins<F>, 2>(d, t) : make_half<F, 2>(d, t);
-}
-
-template <typename F>
-bool make_float_choice(decoding& d, type t) {
-  if (t != type::f32 && t != type::f64) return false;
-  if (d.take("xorsign")) { d.refuse(".xorsign.abs"); return true; }
-  return d.take("NaN") ? make_float<nan_wins<F>, 2>(d, t) : make_float<F, 2>(d, t);
+bool make_choice(decoding& d, type t) {
+  if (t < type::f16 || t > type::f64) return false;
+  if (d.take("xorsign")) {
+    d.refuse(".xorsign.abs");
+    return true;
+  }
+  const bool nan = d.take("NaN");
+  if (t <= type::bf16x2) {
+    const std::int64_t may = t <= type::f16x2 ? with_ftz : 0;
+    return nan ? make_half<nan_wins<F>, 2>(d, t, may) : make_half<F, 2>(d, t, may);
+  }
+  if (t == type::f64) {
+    if (nan) d.refuse(".NaN of f64");
+    else make2<F, double, double, double>(d);
+    return true;
+  }
+  const bool ftz = d.take("ftz");
+  if (nan) ftz ? make2<dressed<nan_wins<F>, true>, float, float, float>(d) : make2<dressed<nan_wins<F>, false>, float, float, float>(d);
+  else ftz ? make2<dressed<F, true>, float, float, float>(d) : make2<dressed<F, false>, float, float, float>(d);
+  return true;
 }
 
 template <template <typename> class I, typename FloatOp, typename HalfOp>
 void make_sum(decoding& d) {
   const type t = d.take_type();
-  if (make_float<FloatOp, 2>(d, t) || make_half<HalfOp, 2>(d, t)) return;
+  if (make_float<FloatOp, 2>(d, t) || make_half<HalfOp, 2>(d, t, with_ftz | with_sat)) return;
   const bool sat = d.take("sat");
   if (sat && t != type::s32) return d.refuse(".sat of this type");
   if (sat) return make2<typename I<std::int32_t>::sat, std::int32_t, std::int32_t, std::int32_t>(d);
   if (!with_integer(t, [&](auto zero) {
-        using T = decltype(zero);
+        using T = raw<decltype(zero)>;
         make2<typename I<T>::plain, T, T, T>(d);
       })) d.refuse("this type");
 }
@@ -322,7 +369,7 @@ void make_approximate(decoding& d) {
   if (!d.take("approx")) return d.refuse("the exact form");
   const bool ftz = d.take("ftz");
   if (d.take_type() != type::f32) return d.refuse("this type");
-  ftz ? make1<dressed<F, true, false>, float, float>(d) : make1<dressed<F, false, false>, float, float>(d);
+  ftz ? make1<dressed<F, true>, float, float>(d) : make1<dressed<F, false>, float, float>(d);
 }
 
 inline void add_arithmetic_rows(instruction_table& table) {
@@ -333,14 +380,14 @@ inline void add_arithmetic_rows(instruction_table& table) {
       const type t = type_named(m);
       if (t == type::none || is_integer(t)) continue;
       const type same = d.take_type();
-      if (!make_float<fp_mul, 2>(d, same) && !make_half<h_mul, 2>(d, same)) d.refuse("this type");
+      if (!make_float<fp_mul, 2>(d, same) && !make_half<h_mul, 2>(d, same, with_ftz | with_sat)) d.refuse("this type");
       return;
     }
     make_product(d, false);
   };
   table["fma"] = [](decoding& d) {
     const type t = d.take_type();
-    if (!make_float<fp_fma, 3>(d, t) && !make_half<h_fma, 3>(d, t)) d.refuse("this type");
+    if (!make_float<fp_fma, 3>(d, t) && !make_half<h_fma, 3>(d, t, with_ftz | with_sat | with_relu)) d.refuse("this type");
   };
   table["mad"] = [](decoding& d) {
     for (const auto& m : d.in.modifiers)
@@ -354,10 +401,11 @@ inline void add_arithmetic_rows(instruction_table& table) {
     const bool approx = d.take("approx"), full = d.take("full");
     const type t = d.take_type();
     if (approx || full) {
+      // The exact quotient is within what .full promises, over its whole range.
       const bool ftz = d.take("ftz");
       if (t != type::f32) return d.refuse("this type");
-      return ftz ? make2<dressed<ap_div, true, false>, float, float, float>(d)
-                 : make2<dressed<ap_div, false, false>, float, float, float>(d);
+      if (full) return ftz ? make2<dressed<fp_div, true>, float, float, float>(d) : make2<dressed<fp_div, false>, float, float, float>(d);
+      return ftz ? make2<dressed<ap_div, true>, float, float, float>(d) : make2<dressed<ap_div, false>, float, float, float>(d);
     }
     if (make_float<fp_div, 2>(d, t)) return;
     if (is_bits(t) || !with_integer(t, [&](auto zero) {
@@ -383,7 +431,7 @@ inline void add_arithmetic_rows(instruction_table& table) {
     for (const auto& m : d.in.modifiers) {
       const type t = type_named(m);
       if (t != type::none && t != type::f32) {
-        if (!make_half<h_ex2, 1>(d, d.take_type())) d.refuse("this type");
+        if (!d.take("approx") || !make_half<h_ex2, 1>(d, d.take_type(), with_ftz)) d.refuse("this type");
         return;
       }
     }
@@ -393,7 +441,7 @@ inline void add_arithmetic_rows(instruction_table& table) {
     for (const auto& m : d.in.modifiers) {
       const type t = type_named(m);
       if (t != type::none && t != type::f32) {
-        if (!make_half<h_tanh, 1>(d, d.take_type())) d.refuse("this type");
+        if (!d.take("approx") || !make_half<h_tanh, 1>(d, d.take_type(), 0)) d.refuse("this type");
         return;
       }
     }
@@ -403,7 +451,7 @@ inline void add_arithmetic_rows(instruction_table& table) {
     const type t = d.take_type();
     if (make_half_sign(d, t, false)) return;
     if (t == type::f32) {
-      d.take("ftz") ? make1<dressed<fp_neg, true, false>, float, float>(d) : make1<fp_neg, float, float>(d);
+      d.take("ftz") ? make1<dressed<fp_neg, true>, float, float>(d) : make1<fp_neg, float, float>(d);
     } else if (t == type::f64) {
       make1<fp_neg, double, double>(d);
     } else if (!is_signed(t) || !with_integer(t, [&](auto zero) {
@@ -417,7 +465,7 @@ inline void add_arithmetic_rows(instruction_table& table) {
     const type t = d.take_type();
     if (make_half_sign(d, t, true)) return;
     if (t == type::f32) {
-      d.take("ftz") ? make1<dressed<fp_abs, true, false>, float, float>(d) : make1<fp_abs, float, float>(d);
+      d.take("ftz") ? make1<dressed<fp_abs, true>, float, float>(d) : make1<fp_abs, float, float>(d);
     } else if (t == type::f64) {
       make1<fp_abs, double, double>(d);
     } else if (!is_signed(t) || !with_integer(t, [&](auto zero) {
@@ -429,7 +477,7 @@ inline void add_arithmetic_rows(instruction_table& table) {
   };
   table["min"] = [](decoding& d) {
     const type t = d.take_type();
-    if (make_float_choice<fp_min>(d, t) || make_half_choice<fp_min>(d, t)) return;
+    if (make_choice<fp_min>(d, t)) return;
     if (is_bits(t) || !with_integer(t, [&](auto zero) {
           using T = decltype(zero);
           make2<typename integer<T>::min, T, T, T>(d);
@@ -437,7 +485,7 @@ inline void add_arithmetic_rows(instruction_table& table) {
   };
   table["max"] = [](decoding& d) {
     const type t = d.take_type();
-    if (make_float_choice<fp_max>(d, t) || make_half_choice<fp_max>(d, t)) return;
+    if (make_choice<fp_max>(d, t)) return;
     if (is_bits(t) || !with_integer(t, [&](auto zero) {
           using T = decltype(zero);
           make2<typename integer<T>::max, T, T, T>(d);

@@ -62,18 +62,32 @@ inline void run_f32_of_bf16(warp& w, const op& o, lane_mask active) {
   for (int l = 0; l < warp_lanes; ++l) out[l] = bfloat_to_float(from[l]);
   keep(w, o.d[0], out, active);
 }
+// The nearest 16-bit value, moved by one step where the direction asks it.
+template <typename Kind>
+[[nodiscard]] std::uint16_t directed_half(double x, rounding r) noexcept {
+  std::uint16_t near = Kind::from(x);
+  if (r == to_nearest || x != x) return near;
+  const double got = Kind::to(near);
+  const bool low = r == downward || (r == to_zero && x > 0);
+  if (got == x) return near;
+  const bool too_high = got > x;
+  if (low && too_high) return static_cast<std::uint16_t>(got > 0 ? near - 1 : near == 0 ? 0x8001 : near + 1);
+  if (!low && !too_high) return static_cast<std::uint16_t>(got < 0 ? near - 1 : (near & 0x7fff) == 0 ? 1 : near + 1);
+  return near;
+}
+
 // imm: bit 0 relu.
 template <bool Half>
 void run_16_of_f32(warp& w, const op& o, lane_mask active) {
   alignas(64) float in[warp_lanes];
   std::memcpy(in, w.lanes<float>(o.s[0]), sizeof in);
   if (o.imm & 1)
-    for (auto& x : in) x = x < 0 ? 0.0f : x;
+    for (auto& x : in) x = x <= 0 ? 0.0f : x;  // -0 too
   alignas(64) std::uint16_t out[warp_lanes];
   Half ? narrow_to_halves(in, out) : narrow_to_bfloats(in, out);
   keep(w, o.d[0], out, active);
 }
-// d = {high: s[0], low: s[1]}
+// d = {high: s[0], low: s[1]}; imm: bit 0 relu, bit 1 to zero
 template <bool Half>
 void run_16x2_of_f32(warp& w, const op& o, lane_mask active) {
   alignas(64) std::uint16_t part[2][warp_lanes];
@@ -81,8 +95,13 @@ void run_16x2_of_f32(warp& w, const op& o, lane_mask active) {
     alignas(64) float in[warp_lanes];
     std::memcpy(in, w.lanes<float>(o.s[1 - i]), sizeof in);
     if (o.imm & 1)
-      for (auto& x : in) x = x < 0 ? 0.0f : x;
-    Half ? narrow_to_halves(in, part[i]) : narrow_to_bfloats(in, part[i]);
+      for (auto& x : in) x = x <= 0 ? 0.0f : x;
+    if (o.imm & 2) {
+      using K = std::conditional_t<Half, half_kind, bfloat_kind>;
+      for (int l = 0; l < warp_lanes; ++l) part[i][l] = directed_half<K>(in[l], to_zero);
+    } else {
+      Half ? narrow_to_halves(in, part[i]) : narrow_to_bfloats(in, part[i]);
+    }
   }
   alignas(64) std::uint32_t out[warp_lanes];
   for (int l = 0; l < warp_lanes; ++l) out[l] = part[0][l] | (static_cast<std::uint32_t>(part[1][l]) << 16);
@@ -180,20 +199,6 @@ struct cvt_form {
   return r == to_zero ? std::trunc(x) : r == downward ? std::floor(x) : r == upward ? std::ceil(x) : std::nearbyint(x);
 }
 
-// The nearest 16-bit value, moved by one step where the direction asks it.
-template <typename Kind>
-[[nodiscard]] std::uint16_t directed_half(double x, rounding r) noexcept {
-  std::uint16_t near = Kind::from(x);
-  if (r == to_nearest || x != x) return near;
-  const double got = Kind::to(near);
-  const bool low = r == downward || (r == to_zero && x > 0);
-  if (got == x) return near;
-  const bool too_high = got > x;
-  if (low && too_high) return static_cast<std::uint16_t>(got > 0 ? near - 1 : near == 0 ? 0x8001 : near + 1);
-  if (!low && !too_high) return static_cast<std::uint16_t>(got < 0 ? near - 1 : (near & 0x7fff) == 0 ? 1 : near + 1);
-  return near;
-}
-
 [[nodiscard]] inline std::uint64_t convert_lane(std::uint64_t in, const cvt_form& f) {
   const bool from_float = !is_integer(f.from), to_float = !is_integer(f.to);
   double x = 0.0;
@@ -229,13 +234,11 @@ template <typename Kind>
       }
       return low_bits(out, bits / 8, is_signed(f.to));
     }
-    if (f.sat && bits < 64) {
-      const bool source_signed = is_signed(f.from);
-      const std::int64_t top = static_cast<std::int64_t>((std::uint64_t{1} << (is_signed(f.to) ? bits - 1 : bits)) - 1);
-      const std::int64_t bottom = is_signed(f.to) ? -top - 1 : 0;
-      if (!source_signed && static_cast<std::uint64_t>(i) > static_cast<std::uint64_t>(top)) i = top;
-      else if (source_signed && i > top) i = top;
-      else if (source_signed && i < bottom) i = bottom;
+    if (f.sat) {
+      const std::uint64_t top = low_bits(~std::uint64_t{0}, bits / 8, false) >> (is_signed(f.to) ? 1 : 0);
+      const std::int64_t bottom = is_signed(f.to) ? -static_cast<std::int64_t>(top) - 1 : 0;
+      if (is_signed(f.from) && i < bottom) i = bottom;
+      else if (!(is_signed(f.from) && i < 0) && static_cast<std::uint64_t>(i) > top) i = static_cast<std::int64_t>(top);
     }
     return low_bits(static_cast<std::uint64_t>(i), bits / 8, is_signed(f.to));
   }
@@ -244,7 +247,6 @@ template <typename Kind>
   const bool unsigned_source = !from_float && !is_signed(f.from);
   std::uint64_t out = 0;
   const auto finish32 = [&](float v) {
-    if (f.relu && v < 0) v = 0.0f;
     if (f.sat) v = saturated(v);
     if (f.ftz) v = flushed(v);
     return static_cast<std::uint64_t>(std::bit_cast<std::uint32_t>(canonical(v)));
@@ -279,7 +281,7 @@ template <typename Kind>
         x = static_cast<double>(size);
         if (negative) x = -x;
       }
-      if (f.relu && x < 0) x = 0.0;
+      if (f.relu && (x < 0 || x == 0)) x = 0.0;  // -0 too
       if (f.sat) x = x > 0 ? (x < 1 ? x : 1.0) : 0.0;
       out = f.to == type::f16 ? directed_half<half_kind>(x, f.round) : directed_half<bfloat_kind>(x, f.round);
     }
@@ -359,7 +361,20 @@ inline bool make_fast_cvt(decoding& d, const cvt_form& f) {
   return false;
 }
 
+// f32 to tf32, ties away from zero: 10 bits of fraction stay, the rest is 0.
+struct to_tf32 {
+  static std::uint32_t f(std::uint32_t x) {
+    const std::uint32_t size = x & 0x7fffffffu;
+    if (size > 0x7f800000u) return 0x7fffffffu;
+    return size == 0x7f800000u ? x : (x & 0x80000000u) | ((size + 0x1000u) & ~0x1fffu);
+  }
+};
+
 inline void make_cvt(decoding& d) {
+  if (d.take("tf32")) {
+    if (!d.take("rna") || d.take_type() != type::f32) return d.refuse("this form");
+    return make1<to_tf32, std::uint32_t, std::uint32_t>(d);
+  }
   cvt_form f;
   struct named { std::string_view text; rounding round; bool whole; };
   static constexpr named modes[] = {
@@ -376,13 +391,14 @@ inline void make_cvt(decoding& d) {
   f.to = d.take_type();
   f.from = d.take_type();
   if (f.to == type::none || f.from == type::none || f.to == type::pred) return d.refuse("this pair of types");
+  if (f.relu && (f.from != type::f32 || width_of(f.to) > 4 || f.to == type::f32 || is_integer(f.to))) return d.refuse(".relu of these types");
 
   if (f.to == type::f16x2 || f.to == type::bf16x2) {
-    if (f.from != type::f32 || f.sat || f.round != to_nearest || d.count() != 3) return d.refuse("this packed form");
+    if (f.from != type::f32 || f.sat || f.ftz || f.to_whole || f.round > to_zero || d.count() != 3) return d.refuse("this packed form");
     d.target(0, 4);
     d.source(1, 4);
     d.source(2, 4);
-    d.o.imm = f.relu;
+    d.o.imm = (f.relu ? 1 : 0) | (f.round == to_zero ? 2 : 0);
     d.does(f.to == type::f16x2 ? &run_16x2_of_f32<true> : &run_16x2_of_f32<false>, &taint_16x2_of_f32);
     return;
   }

@@ -269,11 +269,24 @@ void taint_not(warp& w, const op& o, lane_mask active) {
   shade_lanes(w, o.d[0], w.shades<T>(o.s[0]), active);
 }
 
+// A bit of the result is undefined when some values of its undefined source
+// bits make it 0 and others 1.
 inline void taint_lop3(warp& w, const op& o, lane_mask active) {
   std::uint32_t bits[warp_lanes];
-  for (int l = 0; l < warp_lanes; ++l)
-    bits[l] = w.shades<std::uint32_t>(o.s[0])[l] | w.shades<std::uint32_t>(o.s[1])[l] |
-              w.shades<std::uint32_t>(o.s[2])[l];
+  for (int l = 0; l < warp_lanes; ++l) {
+    std::uint32_t can[3][2];
+    for (int i = 0; i < 3; ++i) {
+      const std::uint32_t value = w.lanes<std::uint32_t>(o.s[i])[l], open = w.shades<std::uint32_t>(o.s[i])[l];
+      can[i][0] = ~value | open;
+      can[i][1] = value | open;
+    }
+    std::uint32_t zero = 0, one = 0;
+    for (unsigned k = 0; k < 8; ++k) {
+      const std::uint32_t here = can[0][k >> 2] & can[1][(k >> 1) & 1] & can[2][k & 1];
+      ((o.imm >> k) & 1 ? one : zero) |= here;
+    }
+    bits[l] = zero & one;
+  }
   shade_lanes(w, o.d[0], bits, active);
 }
 
@@ -368,10 +381,11 @@ inline void make_product(decoding& d, bool with_addend) {
   const bool known = with_integer(t, [&](auto zero) {
     using T = decltype(zero);
     using I = integer<T>;
+    using U = raw<T>;  // low halves are the same for both signs
     if (with_addend)
-      hi ? make3<typename I::mad_hi, T, T, T, T>(d) : make3<typename I::mad_lo, T, T, T, T>(d);
+      hi ? make3<typename I::mad_hi, T, T, T, T>(d) : make3<typename integer<U>::mad_lo, U, U, U, U>(d);
     else
-      hi ? make2<typename I::mul_hi, T, T, T>(d) : make2<typename I::mul_lo, T, T, T>(d);
+      hi ? make2<typename I::mul_hi, T, T, T>(d) : make2<typename integer<U>::mul_lo, U, U, U>(d);
   });
   if (!known) d.refuse("this type");
 }
@@ -439,7 +453,7 @@ inline void add_integer_rows(instruction_table& table) {
   };
   table["bfe"] = [](decoding& d) {
     const type t = d.take_type();
-    if (width_of(t) < 4 || !with_integer(t, [&](auto zero) {
+    if (width_of(t) < 4 || is_bits(t) || !with_integer(t, [&](auto zero) {
           using T = decltype(zero);
           using u = std::uint32_t;
           if (!d.want(4)) return;
@@ -508,13 +522,15 @@ inline void add_integer_rows(instruction_table& table) {
     d.does(&run_lop3, &taint_lop3);
   };
   table["sad"] = [](decoding& d) {
-    if (!with_integer(d.take_type(), [&](auto zero) {
+    const type t = d.take_type();
+    if (is_bits(t) || !with_integer(t, [&](auto zero) {
           using T = decltype(zero);
           make3<typename integer<T>::sad, T, T, T, T>(d);
         })) d.refuse("this type");
   };
   table["rem"] = [](decoding& d) {
-    if (!with_integer(d.take_type(), [&](auto zero) {
+    const type t = d.take_type();
+    if (is_bits(t) || !with_integer(t, [&](auto zero) {
           using T = decltype(zero);
           make2<typename integer<T>::rem, T, T, T>(d);
         })) d.refuse("this type");

@@ -5,29 +5,50 @@
 // Source  PTX ISA 9.0, "Comparison and Selection Instructions", "Data Movement
 //         and Conversion Instructions: mov, cvta, isspacep".
 
+#include <bit>
 #include <cmath>
 #include <cstdint>
+#include <optional>
 #include <string_view>
+#include <utility>
 
 #include <skillbench/ptx/decode.hpp>
 #include <skillbench/ptx/ops/arithmetic.hpp>
 
 namespace skillbench::ptx::ops {
 
-// Ordered comparisons are false, unordered ones true when an input is NaN.
+// Every comparison is one of these, its operands swapped or its result negated:
+// a > b is b < a, and "not (a >= b)" is what .ltu asks, true for NaN.
 struct eq { template <typename T> static bool f(T a, T b) { return a == b; } };
-struct ne { template <typename T> static bool f(T a, T b) { return (a < b) || (b < a); } };
 struct lt { template <typename T> static bool f(T a, T b) { return a < b; } };
 struct le { template <typename T> static bool f(T a, T b) { return a <= b; } };
-struct gt { template <typename T> static bool f(T a, T b) { return a > b; } };
-struct ge { template <typename T> static bool f(T a, T b) { return a >= b; } };
-template <typename F>
-struct or_nan { template <typename T> static bool f(T a, T b) { return a != a || b != b || F::f(a, b); } };
+struct ne { template <typename T> static bool f(T a, T b) { return (a < b) || (b < a); } };  // .ne of floats: false for NaN
 struct num { template <typename T> static bool f(T a, T b) { return a == a && b == b; } };
-struct nan { template <typename T> static bool f(T a, T b) { return a != a || b != b; } };
+
+enum class comparison : std::uint8_t { eq, lt, le, ne, num };
+
+struct comparing {
+  comparison by = comparison::eq;
+  bool swapped = false, negated = false;
+  bool as_unsigned = false;  // lo ls hi hs
+  bool of_floats = false;    // exists for floats only
+};
+
+[[nodiscard]] inline std::optional<comparing> take_comparison(decoding& d) {
+  using enum comparison;
+  static constexpr std::pair<std::string_view, comparing> all[] = {
+      {"eq", {eq}}, {"ne", {ne}}, {"lt", {lt}}, {"le", {le}}, {"gt", {lt, true}}, {"ge", {le, true}},
+      {"lo", {lt, false, false, true}}, {"ls", {le, false, false, true}}, {"hi", {lt, true, false, true}}, {"hs", {le, true, false, true}},
+      {"equ", {ne, false, true, false, true}}, {"neu", {eq, false, true, false, true}}, {"ltu", {le, true, true, false, true}},
+      {"leu", {lt, true, true, false, true}}, {"gtu", {le, false, true, false, true}}, {"geu", {lt, false, true, false, true}},
+      {"num", {num, false, false, false, true}}, {"nan", {num, false, true, false, true}}};
+  for (const auto& [name, what] : all)
+    if (d.take(name)) return what;
+  return std::nullopt;
+}
 
 // How the comparison meets a third, predicate operand: in op::imm.
-enum boolean : std::int64_t { alone = 0, with_and = 1, with_or = 2, with_xor = 3, third_negated = 4 };
+enum boolean : std::int64_t { alone = 0, with_and = 1, with_or = 2, with_xor = 3, third_negated = 4, result_negated = 8 };
 
 inline void store_compared(warp& w, const op& o, lane_mask compared, lane_mask active) {
   const auto meet = [&](lane_mask c) {
@@ -37,6 +58,7 @@ inline void store_compared(warp& w, const op& o, lane_mask compared, lane_mask a
     if ((o.imm & 3) == with_or) return c | third;
     return c ^ third;
   };
+  if (o.imm & result_negated) compared = ~compared;
   const lane_mask p = meet(compared), q = meet(~compared);
   lane_mask& d = w.predicate(o.d[0]);
   d = (d & ~active) | (p & active);
@@ -78,53 +100,58 @@ void taint_setp(warp& w, const op& o, lane_mask active) {
 }
 
 // 16-bit floats compare by way of float, exactly.
-template <typename F, typename Kind>
-struct half_compare { static bool f(std::uint16_t a, std::uint16_t b) { return F::f(Kind::to(a), Kind::to(b)); } };
-
-template <typename F, bool Unsigned = false>
-void setp_typed(decoding& d, type t) {
-  const bool ftz = d.take("ftz");
-  const auto form = [&](auto zero, handler run) {
-    d.does(run, &taint_setp<decltype(zero)>);
-  };
-  switch (t) {
-    case type::f32:
-      form(float{}, ftz ? &run_setp<F, float, true> : &run_setp<F, float, false>);
-      return;
-    case type::f64: form(double{}, &run_setp<F, double, false>); return;
-    case type::f16: form(std::uint16_t{}, &run_setp<half_compare<F, half_kind>, std::uint16_t, false>); return;
-    case type::bf16: form(std::uint16_t{}, &run_setp<half_compare<F, bfloat_kind>, std::uint16_t, false>); return;
-    default: break;
+template <typename F, typename Kind, bool Ftz = false>
+struct half_compare {
+  static bool f(std::uint16_t a, std::uint16_t b) {
+    if constexpr (Ftz) return F::f(Kind::to(flushed_half<Kind>(a)), Kind::to(flushed_half<Kind>(b)));
+    else return F::f(Kind::to(a), Kind::to(b));
   }
-  if (!with_integer(t, [&](auto zero) {
-        using T = std::conditional_t<Unsigned, raw<decltype(zero)>, decltype(zero)>;
-        form(T{}, &run_setp<F, T, false>);
-      })) d.refuse("this type");
+};
+
+// The handler for one type, whichever the comparison.
+template <typename T, bool Ftz, template <typename> class Wrap>
+[[nodiscard]] handler setp_handler(comparison by) {
+  switch (by) {
+    case comparison::eq: return &run_setp<Wrap<eq>, T, Ftz>;
+    case comparison::lt: return &run_setp<Wrap<lt>, T, Ftz>;
+    case comparison::le: return &run_setp<Wrap<le>, T, Ftz>;
+    case comparison::ne: return &run_setp<Wrap<ne>, T, Ftz>;
+    case comparison::num: return &run_setp<Wrap<num>, T, Ftz>;
+  }
+  return nullptr;
+}
+template <typename F> using as_it_is = F;
+template <typename F> using as_half = half_compare<F, half_kind>;
+template <typename F> using as_flushed_half = half_compare<F, half_kind, true>;
+template <typename F> using as_bfloat = half_compare<F, bfloat_kind>;
+
+template <typename T>
+[[nodiscard]] handler setp_of_integers(comparison by) {
+  if (by == comparison::eq) return &run_setp<eq, raw<T>, false>;
+  return by == comparison::lt ? &run_setp<lt, T, false> : &run_setp<le, T, false>;
 }
 
-// Calls `use` with the comparison named by the modifiers.
-template <typename Use>
-bool with_comparison(decoding& d, Use&& use) {
-  if (d.take("eq")) use(eq{}, false);
-  else if (d.take("ne")) use(ne{}, false);
-  else if (d.take("lt")) use(lt{}, false);
-  else if (d.take("le")) use(le{}, false);
-  else if (d.take("gt")) use(gt{}, false);
-  else if (d.take("ge")) use(ge{}, false);
-  else if (d.take("lo")) use(lt{}, true);
-  else if (d.take("ls")) use(le{}, true);
-  else if (d.take("hi")) use(gt{}, true);
-  else if (d.take("hs")) use(ge{}, true);
-  else if (d.take("equ")) use(or_nan<eq>{}, false);
-  else if (d.take("neu")) use(or_nan<ne>{}, false);
-  else if (d.take("ltu")) use(or_nan<lt>{}, false);
-  else if (d.take("leu")) use(or_nan<le>{}, false);
-  else if (d.take("gtu")) use(or_nan<gt>{}, false);
-  else if (d.take("geu")) use(or_nan<ge>{}, false);
-  else if (d.take("num")) use(num{}, false);
-  else if (d.take("nan")) use(nan{}, false);
-  else return false;
-  return true;
+inline void setp_typed(decoding& d, type t, comparing c) {
+  const bool ftz = (t == type::f32 || t == type::f16) && d.take("ftz");
+  switch (t) {
+    case type::f32:
+      return d.does(ftz ? setp_handler<float, true, as_it_is>(c.by) : setp_handler<float, false, as_it_is>(c.by), &taint_setp<float>);
+    case type::f64: return d.does(setp_handler<double, false, as_it_is>(c.by), &taint_setp<double>);
+    case type::f16:
+      return d.does(ftz ? setp_handler<std::uint16_t, false, as_flushed_half>(c.by) : setp_handler<std::uint16_t, false, as_half>(c.by),
+                    &taint_setp<std::uint16_t>);
+    case type::bf16: return d.does(setp_handler<std::uint16_t, false, as_bfloat>(c.by), &taint_setp<std::uint16_t>);
+    default: break;
+  }
+  if (c.of_floats) return d.refuse("this comparison of integers");
+  if (c.by == comparison::ne) {  // of integers: simply not equal
+    c.by = comparison::eq;
+    d.o.imm ^= result_negated;
+  }
+  if (!with_integer(t, [&](auto zero) {
+        using T = decltype(zero);
+        d.does(c.as_unsigned ? setp_of_integers<raw<T>>(c.by) : setp_of_integers<T>(c.by), &taint_setp<T>);
+      })) d.refuse("this type");
 }
 
 inline void make_setp(decoding& d) {
@@ -140,66 +167,80 @@ inline void make_setp(decoding& d) {
   for (const auto& m : d.in.modifiers)
     if (type_named(m) != type::none) t = type_named(m);
   if (t == type::f16x2 || t == type::bf16x2) return d.refuse("packed comparison");
-  d.source(1, width_of(t));
-  d.source(2, width_of(t));
+  const auto c = take_comparison(d);
+  if (!c) return d.refuse("this comparison");
+  d.source(c->swapped ? 2 : 1, width_of(t));
+  d.source(c->swapped ? 1 : 2, width_of(t));
   if (d.count() == 4) {
     d.source(3, 0);
     if (d.in.operands[3].negated) d.o.imm |= third_negated;
   }
-  if (!with_comparison(d, [&](auto compare, bool as_unsigned) {
-        d.take_type();
-        as_unsigned ? setp_typed<decltype(compare), true>(d, t) : setp_typed<decltype(compare), false>(d, t);
-      })) d.refuse("this comparison");
+  if (c->negated) d.o.imm |= result_negated;
+  d.take_type();
+  setp_typed(d, t, *c);
 }
 
-// set: all ones (or 1.0) where the comparison holds. Packed 16-bit forms too.
-template <typename F, typename Kind, bool Packed, bool Ones>
-struct set_half {
-  static constexpr std::uint16_t one = std::is_same_v<Kind, half_kind> ? 0x3c00 : 0x3f80;
-  static std::uint16_t lane(std::uint16_t a, std::uint16_t b) {
-    return F::f(Kind::to(a), Kind::to(b)) ? (Ones ? 0xffff : one) : 0;
+// set: all ones (or 1.0) where the comparison holds. Rare: one loop does every
+// form, in doubles, which hold all 32-bit integers. imm packs the comparison, the
+// source type and what is asked.
+enum set_flags : std::int64_t { set_swapped = 1 << 16, set_negated = 1 << 17, set_ftz = 1 << 18, set_one = 1 << 19 };
+
+[[nodiscard]] inline double set_operand(std::uint32_t bits, type t, bool ftz) noexcept {
+  switch (t) {
+    case type::f32: return ftz ? flushed(std::bit_cast<float>(bits)) : std::bit_cast<float>(bits);
+    case type::s32: return static_cast<std::int32_t>(bits);
+    case type::f16x2: {
+      const auto h = static_cast<std::uint16_t>(bits);
+      return half_kind::to(ftz ? flushed_half<half_kind>(h) : h);
+    }
+    case type::bf16x2: return bfloat_kind::to(static_cast<std::uint16_t>(bits));
+    default: return bits;
   }
-  static std::uint32_t f(std::uint32_t a, std::uint32_t b) {
-    const auto lo = lane(static_cast<std::uint16_t>(a), static_cast<std::uint16_t>(b));
-    if (!Packed) return lo;
-    return lo | (static_cast<std::uint32_t>(lane(static_cast<std::uint16_t>(a >> 16), static_cast<std::uint16_t>(b >> 16))) << 16);
+}
+
+inline void run_set(warp& w, const op& o, lane_mask active) {
+  const auto by = static_cast<comparison>(o.imm & 0xff);
+  const auto t = static_cast<type>((o.imm >> 8) & 0xff);
+  const bool halves = t == type::f16x2 || t == type::bf16x2;
+  const auto hit = [&](std::uint32_t x, std::uint32_t y) {
+    const double a = set_operand(o.imm & set_swapped ? y : x, t, o.imm & set_ftz), b = set_operand(o.imm & set_swapped ? x : y, t, o.imm & set_ftz);
+    bool yes = false;
+    switch (by) {
+      case comparison::eq: yes = eq::f(a, b); break;
+      case comparison::lt: yes = lt::f(a, b); break;
+      case comparison::le: yes = le::f(a, b); break;
+      case comparison::ne: yes = ne::f(a, b); break;
+      case comparison::num: yes = num::f(a, b); break;
+    }
+    return yes != ((o.imm & set_negated) != 0);
+  };
+  const std::uint32_t one = !(o.imm & set_one) ? (halves ? 0xffffu : 0xffffffffu) : t == type::f16x2 ? 0x3c00u : 0x3f80u;
+  std::uint32_t out[warp_lanes];
+  for (int l = 0; l < warp_lanes; ++l) {
+    const std::uint32_t a = w.lanes<std::uint32_t>(o.s[0])[l], b = w.lanes<std::uint32_t>(o.s[1])[l];
+    out[l] = hit(a, b) ? one : 0;
+    if (halves && hit(a >> 16, b >> 16)) out[l] |= one << 16;
   }
-};
+  keep(w, o.d[0], out, active);
+}
 
 inline void make_set(decoding& d) {
   if (!d.want(3)) return;
-  const bool known = with_comparison(d, [&](auto compare, bool) {
-    using F = decltype(compare);
-    d.take("ftz");
-    const type to = d.take_type(), from = d.take_type();
-    const bool half = from == type::f16x2;
-    if (from == type::f16x2 || from == type::bf16x2) {
-      const bool ones = is_integer(to);
-      if (!ones && to != from) return d.refuse("this pair of types");
-      d.target(0, 4);
-      d.source(1, 4);
-      d.source(2, 4);
-      using u = std::uint32_t;
-      d.does(half ? (ones ? &run2<set_half<F, half_kind, true, true>, u, u, u> : &run2<set_half<F, half_kind, true, false>, u, u, u>)
-                  : (ones ? &run2<set_half<F, bfloat_kind, true, true>, u, u, u> : &run2<set_half<F, bfloat_kind, true, false>, u, u, u>),
-             &taint_halves<2>);
-      return;
-    }
-    if ((to == type::u32 || to == type::s32) && from == type::f32) {
-      struct ones_f32 { static std::uint32_t f(float a, float b) { return F::f(a, b) ? 0xffffffffu : 0u; } };
-      return make2<ones_f32, std::uint32_t, float, float>(d);
-    }
-    if ((to == type::u32 || to == type::s32) && (from == type::u32 || from == type::b32)) {
-      struct ones_u32 { static std::uint32_t f(std::uint32_t a, std::uint32_t b) { return F::f(a, b) ? 0xffffffffu : 0u; } };
-      return make2<ones_u32, std::uint32_t, std::uint32_t, std::uint32_t>(d);
-    }
-    if ((to == type::u32 || to == type::s32) && from == type::s32) {
-      struct ones_s32 { static std::uint32_t f(std::int32_t a, std::int32_t b) { return F::f(a, b) ? 0xffffffffu : 0u; } };
-      return make2<ones_s32, std::uint32_t, std::int32_t, std::int32_t>(d);
-    }
-    d.refuse("this pair of types");
-  });
-  if (!known) d.refuse("this comparison");
+  const auto c = take_comparison(d);
+  if (!c) return d.refuse("this comparison");
+  const type to = d.take_type(), from = d.take_type();
+  const bool halves = from == type::f16x2 || from == type::bf16x2;
+  const bool ones = to == type::u32 || to == type::s32;
+  const bool integers = from == type::u32 || from == type::s32 || from == type::b32;
+  if (!(ones && (halves || integers || from == type::f32)) && !(halves && to == from)) return d.refuse("this pair of types");
+  if (integers && c->of_floats) return d.refuse("this comparison of integers");
+  d.o.imm = static_cast<std::int64_t>(c->by) | (static_cast<std::int64_t>(c->as_unsigned ? type::u32 : from) << 8) |
+            (c->swapped ? set_swapped : 0) | (c->negated ? set_negated : 0) | (ones ? 0 : set_one);
+  if ((from == type::f32 || from == type::f16x2) && d.take("ftz")) d.o.imm |= set_ftz;
+  d.target(0, 4);
+  d.source(1, 4);
+  d.source(2, 4);
+  d.does(&run_set, halves ? &taint_halves<2> : &taint_whole<4, 4, 4>);
 }
 
 template <typename T>
