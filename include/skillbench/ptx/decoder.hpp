@@ -84,6 +84,10 @@ class decoder {
  public:
   explicit decoder(const module& m) : module_(m) {}
 
+  // Whether registers share places (allocate.hpp); without it nothing is told
+  // of registers that are read before they are written.
+  void share_registers(bool share) { share_ = share; }
+
   result<program> kernel(std::string_view entry) {
     const function* start = nullptr;
     for (const auto& f : module_.functions)
@@ -112,7 +116,7 @@ class decoder {
       if (name == "reqntid") made_.reqntid = values;
     }
     made_.function_starts = starts_;
-    allocate(made_);
+    if (share_) allocate(made_);
     return std::move(made_);
   }
 
@@ -489,6 +493,7 @@ class decoder {
   }
 
   const module& module_;
+  bool share_ = true;
   program made_;
   fault trouble_{reason::internal, ""};
   std::map<std::string, const function*, std::less<>> by_name_;

@@ -481,11 +481,19 @@ class machine {
         return;
       }
       case flow::converge: {
+        // Lanes that name other members form a group of their own: the tiles of
+        // a warp come here together, each with its own mask.
         split_off(w, pick, active);
-        fragment& f = w.fragments[pick];
         const auto* members = w.lanes<std::uint32_t>(o.s[4]);
+        const lane_mask awaited = members[std::countr_zero(active)];
+        lane_mask same = 0;
+        for (int l = 0; l < warp_lanes; ++l)
+          if (((active >> l) & 1u) && members[l] == awaited) same |= lane_mask{1} << l;
+        if (same != active) w.fragments.push_back({pc, active & ~same});
+        fragment& f = w.fragments[pick];
+        f.lanes = same;
         f.is = fragment::state::converging;
-        f.awaited = members[std::countr_zero(active)];
+        f.awaited = awaited;
         wake_converging(w);
         return;
       }
@@ -503,23 +511,30 @@ class machine {
     }
   }
 
-  // Fragments at one instruction whose lanes together are all that is awaited.
+  // Fragments at one instruction whose lanes together are all that is awaited;
+  // those at bar.warp.sync may be at several.
   void wake_converging(warp& w) {
     for (std::size_t i = 0; i < w.fragments.size(); ++i) {
-      fragment& f = w.fragments[i];
+      const fragment f = w.fragments[i];
       if (f.is != fragment::state::converging) continue;
+      const op& o = code_->code[f.pc];
+      const auto belongs = [&](const fragment& g) {
+        return g.is == fragment::state::converging && g.awaited == f.awaited &&
+               (g.pc == f.pc || (o.run == &ops::run_nothing && code_->code[g.pc].run == &ops::run_nothing));
+      };
       lane_mask here = 0;
       for (const auto& g : w.fragments)
-        if (g.is == fragment::state::converging && g.pc == f.pc && g.awaited == f.awaited) here |= g.lanes;
+        if (belongs(g)) here |= g.lanes;
       if ((f.awaited & w.live) & ~here) continue;
-      const std::uint32_t pc = f.pc;
-      const lane_mask awaited = f.awaited;
-      std::erase_if(w.fragments, [&](const fragment& g) { return g.is == fragment::state::converging && g.pc == pc && g.awaited == awaited; });
-      const op& o = code_->code[pc];
-      w.pc = pc;
+      w.pc = f.pc;
       if (w.tainted[o.s[4].slot] && lane_taint<std::uint32_t>(w, o.s[4]) & here) report_undefined(w, std::countr_zero(here), "a member mask");
       o.run(w, o, here);
-      w.fragments.push_back({pc + 1, here});
+      for (auto& g : w.fragments)
+        if (belongs(g)) {
+          g.is = fragment::state::ready;
+          ++g.pc;
+        }
+      merge(w);
       i = ~std::size_t{0};  // from the start again
     }
   }
@@ -537,7 +552,7 @@ class machine {
     b.in_use = true;
     b.expected = count;
     if (static_cast<ops::barrier_kind>(o.imm) == ops::barrier_kind::arrive) {
-      b.arrived += warp_lanes;
+      b.arrived += active == w.live ? warp_lanes : std::popcount(active);  // a divergent warp arrives in parts
       ++w.fragments[pick].pc;
       release_barriers(c);
       return;

@@ -375,8 +375,12 @@ inline void run_store_wide(warp& w, const op& o, lane_mask active) {
 // A kernel parameter at a fixed place: the same in every lane.
 template <typename T>
 void run_load_parameter(warp& w, const op& o, lane_mask active) {
+  const auto& block = w.launch->parameters;
+  const auto at = static_cast<std::uint64_t>(o.imm);
+  if (at > block.size() || block.size() - at < sizeof(T) || at % sizeof(T) != 0)
+    return run_load<T, 1>(w, o, active);  // which tells
   T value;
-  std::memcpy(&value, w.launch->parameters.data() + o.imm, sizeof(T));
+  std::memcpy(&value, block.data() + at, sizeof(T));
   alignas(64) T out[warp_lanes];
   for (auto& x : out) x = value;
   keep(w, o.d[0], out, active);
