@@ -71,12 +71,27 @@ struct tolerance {
   std::string why;
 };
 
+// What hidden cases are drawn from (draw.hpp). An integer without choices is
+// drawn from its contract's range; a real or fill needs at least one choice.
+struct hidden_fill {
+  fill filled;
+  expression row;  // over the case's integers
+};
+struct hidden_plan {
+  std::int64_t count = 0;          // cases; 0: none are drawn
+  std::int64_t most_elements = 0;  // of the outputs together
+  std::vector<std::pair<std::string, std::vector<std::int64_t>>> integers;
+  std::vector<std::pair<std::string, std::vector<double>>> reals;
+  std::vector<std::pair<std::string, std::vector<hidden_fill>>> fills;
+};
+
 struct family {
   std::string name;
   std::string title;
   std::string version;                // of contract and cases together
   std::vector<argument> arguments;
   std::vector<test_case> cases;       // public
+  hidden_plan hidden;
   tolerance allowed;
   expression bytes, operations;       // over the integers and sizeof_T
   std::string prompt;                 // prompt.md
