@@ -594,6 +594,13 @@ TEST_CASE("ptx/parse: what the module declares is a taken name") {
   CHECK(k.body.at(1).operands.at(1).text == "f@1");
   CHECK(k.body.at(2).operands.at(1).text == "g");
   CHECK(k.body.at(3).operands.at(0).text == "f");
+
+  const auto twice = read(head + ".global .u32 g;\n.entry k() { .reg .u32 g;\n"
+                                 "{ .reg .u32 g; x g; } x g; }");
+  const auto& inner = twice.functions.at(0);
+  CHECK(inner.variables.at(0).name != inner.variables.at(1).name);
+  CHECK(inner.body.at(0).operands[0].text == inner.variables.at(1).name);
+  CHECK(inner.body.at(1).operands[0].text == inner.variables.at(0).name);
 }
 
 TEST_CASE("ptx/parse: a parameter may be hidden by an inner register") {
@@ -682,6 +689,8 @@ TEST_CASE("ptx/parse: a text that is no module is refused") {
         "line 5, column 1: the comment is not closed");
   CHECK(refusal(head + ".file 1 \"open\n") ==
         "line 4, column 9: the string is not closed");
+  CHECK(refusal(head + ".global .u32 x; # no line of its own") ==
+        "line 4, column 17: expected a directive, found '#'");
   CHECK(refusal(head + ".global .u32 x;\x01") ==
         "line 4, column 16: expected a directive, found '\\x01'");
 }
