@@ -98,8 +98,8 @@ TEST_CASE("extract: an answer that stands in a fence as a whole is opened") {
 }
 
 TEST_CASE("extract: a fence inside a source's comment belongs to the source") {
-  const std::string text =
-      "// Use:\n// ```\n" + kernel + "/*\n```\n__global__ void no() {}\n```\n*/\n";
+  const std::string text = "// Use:\n// ```\n" + kernel +
+                           "/*\n```\n__global__ void no() {}\n```\n*/\n";
   CHECK(found(in(text, "````")).source == text);
 }
 
@@ -212,7 +212,8 @@ TEST_CASE("extract: bidirectional controls are told with line and count") {
     CHECK(it.notes[0].line == 5);
     CHECK(it.notes[0].count == 2);
   }
-  CHECK(found(kernel + "// \u2070 \u2029 \u202f \u2065 \u200d\n").notes.empty());
+  CHECK(
+      found(kernel + "// \u2070 \u2029 \u202f \u2065 \u200d\n").notes.empty());
 }
 
 TEST_CASE("extract: a source has at most 256 KB, an output at most 8 MB") {
@@ -226,9 +227,9 @@ TEST_CASE("extract: a source has at most 256 KB, an output at most 8 MB") {
 }
 
 TEST_CASE("extract: hostile nesting is refused before it costs anything") {
-  CHECK(refused(repeat("* ", 4000) + "a\n" + repeat("\n", 1'000'000) +
-                in(kernel))
-            .kind == code::bad_source);
+  CHECK(
+      refused(repeat("* ", 4000) + "a\n" + repeat("\n", 1'000'000) + in(kernel))
+          .kind == code::bad_source);
   CHECK(refused(repeat(">", 8'000'000) + "\n" + in(kernel)).kind ==
         code::bad_source);
   CHECK(refused(repeat("[", 8'000'000) + "\n\n" + in(kernel)).kind ==

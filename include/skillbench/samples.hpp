@@ -416,7 +416,7 @@ class collector {
     std::error_code wrong;
     std::string key;
     for (const fs::path& one : files)
-      key += fs::weakly_canonical(one, wrong).string() + '\n';
+      key += fs::absolute(one, wrong).lexically_normal().string() + '\n';
     return seen_.insert(key).second;
   }
 
