@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <map>
 #include <set>
 #include <string_view>
 
@@ -104,4 +105,27 @@ TEST_CASE("finding: every severity keeps its number and its name") {
   CHECK(name(severity::cheats) == "cheats");
   CHECK(name(severity::note) == "note");
   CHECK(name(static_cast<severity>(3)) == "unknown");
+}
+
+TEST_CASE("finding: every code leaves its candidate at one rung") {
+  const std::map<code, outcome> below_wrong{
+      {code::no_source, outcome::no_kernel},
+      {code::bad_source, outcome::no_kernel},
+      {code::bad_manifest, outcome::bad_manifest},
+      {code::compile_error, outcome::does_not_compile},
+      {code::compile_limits, outcome::does_not_compile},
+      {code::launch_refused, outcome::faults},
+      {code::out_of_bounds, outcome::faults},
+      {code::misaligned, outcome::faults},
+      {code::writes_input, outcome::faults},
+      {code::undefined_value, outcome::faults},
+      {code::deadlock, outcome::faults},
+      {code::trap, outcome::faults},
+      {code::invalid_access, outcome::faults},
+  };
+  for (const auto& row : codes) {
+    const auto found = below_wrong.find(row.what);
+    CHECK(outcome_of(row.what) ==
+          (found == below_wrong.end() ? outcome::wrong : found->second));
+  }
 }

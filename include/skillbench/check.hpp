@@ -231,6 +231,16 @@ using use_block = std::function<result<done>(
       each->assign(count, std::numeric_limits<double>::quiet_NaN());
     const reference_rows told{row, some, width, expected, yardstick, condition};
     asked.reference(given, output.name, told);
+    // Inputs are finite, so a NaN is a mistake of the reference. Taken for the
+    // expected value it would fail every kernel.
+    const auto unsaid =
+        std::find_if(expected.begin(), expected.end(),
+                     [](double value) { return std::isnan(value); });
+    if (unsaid != expected.end())
+      return fault{reason::internal,
+                   "the reference gave no number for element " +
+                       std::to_string(row * width +
+                                      (unsaid - expected.begin()))};
     const auto made = make_bounds(told, asked.allowed, type, bound);
     if (!made) return made.error();
     const auto used = use(row * width, expected, bound);
