@@ -286,7 +286,7 @@ struct words {
     std::vector<std::string> reversed(args.rbegin(), args.rend());
     known.app.parse(std::move(reversed));
   } catch (const CLI::CallForHelp&) {
-    return said{in.help("skillbench"), exit_code::fine};
+    return said{in.help(names_command ? "skillbench" : ""), exit_code::fine};
   } catch (const CLI::ExtrasError& wrong) {
     for (const std::string& each : args)
       if (each.starts_with("-")) {

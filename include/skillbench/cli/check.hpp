@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -54,14 +55,52 @@ inline void quote(std::string_view source, int line, int shown_as,
                      "^" + std::string(width_of(text) - blanks - 1, '~')));
 }
 
-// One finding: its sentence, where it is, and the line of the source.
-inline void print_finding(const finding& one, const sample& of,
+// Findings of one kind at one line (of one tensor, without a line): the first is
+// shown, the others differ in case and element type.
+struct finding_group {
+  const finding* first = nullptr;
+  std::uint64_t count = 0;               // how often it happened in all
+  std::vector<std::string> cases, types;  // each once, in the order found
+};
+
+[[nodiscard]] inline std::vector<finding_group> grouped(
+    std::span<const finding> all) {
+  std::vector<finding_group> groups;
+  const auto add = [](std::vector<std::string>& to, const std::string& one) {
+    if (!one.empty() && std::find(to.begin(), to.end(), one) == to.end())
+      to.push_back(one);
+  };
+  for (const finding& each : all) {
+    const auto alike = [&](const finding_group& other) {
+      const finding& first = *other.first;
+      if (first.kind != each.kind || first.weight != each.weight ||
+          first.line != each.line)
+        return false;
+      // A compiler's errors and a manifest's mistakes differ in their words.
+      if (each.test_case.empty()) return first.what == each.what;
+      return each.line || first.tensor == each.tensor;
+    };
+    auto at = std::find_if(groups.begin(), groups.end(), alike);
+    if (at == groups.end()) {
+      groups.push_back({&each, 0, {}, {}});
+      at = groups.end() - 1;
+    }
+    at->count += each.count;
+    add(at->cases, each.test_case);
+    add(at->types, each.element_type);
+  }
+  return groups;
+}
+
+// A group's sentence, where its first one is, and the line of the source.
+inline void print_finding(const finding_group& group, const sample& of,
                           const excerpt* from, stream& out) {
+  const finding& one = *group.first;
   const bool note = one.weight == severity::note;
   std::string head = out.paint(note ? colour::yellow : colour::red,
                                std::string(name(one.weight)) + " " +
                                    std::string(name(one.kind)));
-  if (one.count > 1) head += fmt::format(" ({} times)", one.count);
+  if (group.count > 1) head += fmt::format(", {} times", group.count);
   out.line(head);
   const std::size_t room = out.width() - 2;
   for (const std::string& each : wrapped(printable(one.what), room))
@@ -78,6 +117,11 @@ inline void print_finding(const finding& one, const sample& of,
   add("tensor ", one.tensor);
   if (one.index) add("index ", std::to_string(*one.index));
   if (one.ptx_line) add("line of the PTX ", std::to_string(*one.ptx_line));
+  if (group.cases.size() > 1 || group.types.size() > 1) {
+    where += "; in all: " + plural(group.cases.size(), "case") + " of ";
+    for (const std::string& each : group.types)
+      where += (&each == &group.types.front() ? "" : ", ") + printable(each);
+  }
   for (const std::string& each : wrapped(where, room))
     out.line("  " + out.paint(colour::dim, each));
   if (!one.line || !from) return;
@@ -86,7 +130,7 @@ inline void print_finding(const finding& one, const sample& of,
   quote(from->source, *one.line, shown, out);
 }
 
-// The cases of one element type in one line: "float: 20 of 20 cases correct".
+// The cases of one element type in one line: "float: 20 of 20 cases run are correct".
 inline void print_cases(const record& told, stream& out) {
   for (const element type : all_elements) {
     std::size_t all = 0, right = 0, unjudged = 0;
@@ -100,8 +144,8 @@ inline void print_cases(const record& told, stream& out) {
         worst = std::max(worst, each.worst_share);
     }
     if (all == 0) continue;
-    std::string text = fmt::format("{}: {} of {} cases correct", name(type),
-                                   right, all);
+    std::string text = fmt::format("{}: {} of {} cases run are correct",
+                                   name(type), right, all);
     if (unjudged > 0) text += fmt::format(", {} unjudged", unjudged);
     if (right > 0)
       text += fmt::format("; largest error {:.0f}% of its bound", 100 * worst);
@@ -165,7 +209,7 @@ inline void print_cases(const record& told, stream& out) {
          wrapped(printable(one.reason), out.width() - 2))
       out.line("  " + each);
   print_cases(one, out);
-  for (const finding& each : one.findings) {
+  for (const finding_group& each : grouped(one.findings)) {
     out.line("");
     print_finding(each, of, pieces.found ? &*pieces.found : nullptr, out);
   }

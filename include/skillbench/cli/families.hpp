@@ -83,21 +83,22 @@ namespace skillbench::cli {
     out.line(text + "]");
     return exit_code::fine;
   }
-  table all({"family", "version", "cases", "inputs", "outputs"});
   for (const family& each : known) {
     std::string inputs, outputs;
     for (const argument& one : each.arguments) {
-      if (one.kind == argument::type::input)
-        inputs += (inputs.empty() ? "" : " ") + words_of(one);
-      if (one.kind == argument::type::output)
-        outputs += (outputs.empty() ? "" : " ") + words_of(one);
+      std::string& to =
+          one.kind == argument::type::output ? outputs : inputs;
+      to += (to.empty() ? "" : ", ") + words_of(one);
     }
-    all.add({each.name, each.version, std::to_string(each.cases.size()), inputs,
-             outputs});
+    out.line(out.paint(colour::bold, each.name) + "  " + each.title + ", " +
+             plural(each.cases.size(), "case"));
+    for (const std::string& row :
+         wrapped(inputs + " -> " + outputs, out.width() - 2))
+      out.line("  " + row);
   }
-  all.print(out);
-  out.line("Each case runs for float, half and bfloat16. `skillbench prompt "
-           "FAMILY` prints what a model is asked.");
+  out.line("");
+  out.line("Each case runs for float, half and bfloat16.\n"
+           "`skillbench prompt FAMILY` prints what a model is asked.");
   return exit_code::fine;
 }
 

@@ -186,7 +186,7 @@ class stream {
  private:
   std::FILE* to_;
   bool terminal_ = false, colours_ = false, broken_ = false;
-  std::size_t width_ = 80;
+  std::size_t width_ = 100;
 };
 
 // ---- tables ---------------------------------------------------------------

@@ -1,0 +1,14 @@
+#pragma once
+// skillbench.hpp: all that a program needs to judge outputs.
+//
+// Layer   7. evaluate.hpp and campaign.hpp judge, samples.hpp gathers,
+//         device/remote.hpp is the device to judge with.
+
+#include <skillbench/campaign.hpp>
+#include <skillbench/device/remote.hpp>
+#include <skillbench/evaluate.hpp>
+#include <skillbench/families.hpp>
+#include <skillbench/json_text.hpp>
+#include <skillbench/samples.hpp>
+#include <skillbench/store.hpp>
+#include <skillbench/version.hpp>
