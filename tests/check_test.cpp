@@ -6,6 +6,7 @@
 #include <cstring>
 #include <functional>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -277,6 +278,59 @@ TEST_CASE("check: cases run from the smallest output to the largest") {
   CHECK(made.cases[3].compared == 300 * 512);
 }
 
+TEST_CASE("check: a second run has the same inputs and another seed") {
+  auto on = right_device();
+  const auto made = outcome_on(on);
+  CHECK(made.reached == outcome::correct);
+  REQUIRE(on.jobs.size() == 8);  // every case twice
+  for (std::size_t i = 0; i < on.jobs.size(); i += 2) {
+    CHECK(on.jobs[i].seed != on.jobs[i + 1].seed);
+    REQUIRE(on.jobs[i].buffers.size() == on.jobs[i + 1].buffers.size());
+    for (std::size_t b = 0; b < on.jobs[i].buffers.size(); ++b)
+      CHECK(on.jobs[i].buffers[b].seed == on.jobs[i + 1].buffers[b].seed);
+  }
+  CHECK(made.counted.warp_instructions == 40);  // of the first runs alone
+}
+
+TEST_CASE("check: what only a second run shows: other bits are a note, worse fails") {
+  const auto second_spoilt = [](double by) {
+    return [by, runs = std::make_shared<int>(0)](
+               const job&, std::vector<double>& y, run_report&) {
+      if (++*runs == 2) y[1] *= 1 + by;
+    };
+  };
+  fake_device close(right_but(second_spoilt(0x1p-23)));
+  const auto noted = outcome_on(close);
+  CHECK(noted.reached == outcome::correct);
+  REQUIRE(noted.findings.size() == 1);
+  CHECK(noted.findings[0].kind == code::not_reproducible);
+  CHECK(noted.findings[0].weight == severity::note);
+  CHECK(noted.findings[0].tensor == "y");
+
+  fake_device far(right_but(second_spoilt(0.01)));
+  const auto failed = outcome_on(far);
+  CHECK(failed.reached == outcome::wrong);
+  REQUIRE(failed.findings.size() == 1);
+  CHECK(failed.findings[0].kind == code::wrong_value);
+  CHECK(has(failed.findings[0].what, "in a second run"));
+  CHECK(failed.findings[0].test_case == "tiny");
+}
+
+TEST_CASE("check: hidden cases are drawn from the seed and judged like the others") {
+  auto asked = norm_family();
+  asked.hidden.count = 3;
+  asked.hidden.most_elements = 500;
+  asked.hidden.reals = {{"eps", {1e-5}}};
+  auto on = right_device();
+  const auto made = outcome_on(on, asked);
+  CHECK(made.reached == outcome::correct);
+  CHECK(made.cases.size() == 7);
+  int hidden = 0;
+  for (const auto& each : made.cases)
+    hidden += each.test_case.rfind("hidden_", 0) == 0;
+  CHECK(hidden == 3);
+}
+
 TEST_CASE("check: the job is what manifest and case ask for") {
   auto on = right_device();
   auto from = norm_candidate();
@@ -287,7 +341,7 @@ TEST_CASE("check: the job is what manifest and case ask for") {
   const auto made = outcome_on(on, norm_family(), from, element::f16);
   CHECK(made.reached == outcome::correct);
 
-  const job& asked = on.jobs[1];  // "odd": 37 rows, 33 columns
+  const job& asked = on.jobs[2];  // "odd", after "tiny" twice
   REQUIRE(asked.buffers.size() == 5);  // nothing names `spare`
   CHECK(asked.buffers[0].name == "x");
   CHECK(asked.buffers[0].use == role::input);
@@ -375,6 +429,19 @@ TEST_CASE("check: the expected value and the first of several are told") {
   CHECK(made.findings[0].count == 2);
   CHECK(has(made.findings[0].what, "is NaN, expected "));
   CHECK(has(made.findings[0].what, "2 of 5 elements are wrong."));
+}
+
+TEST_CASE("check: of wrong elements in several blocks the first is told") {
+  fake_device on(right_but([](const job&, std::vector<double>& y, run_report&) {
+    if (y.size() != 300 * 512) return;
+    y[70000] = 1000;
+    y[150000] = 2000;
+  }));
+  const auto made = outcome_on(on);
+  REQUIRE(made.findings.size() == 1);
+  CHECK(made.findings[0].index == 70000);
+  CHECK(made.findings[0].count == 2);
+  CHECK(has(made.findings[0].what, "is 1000, expected"));
 }
 
 TEST_CASE("check: after three failed cases the rest is left out, and said so") {
@@ -937,6 +1004,25 @@ TEST_CASE("check: a copy is of the input's own elements, a mean of its values") 
   answers[2].second(given, "y", 0, 5, made);
   CHECK(made[0] == doctest::Approx(7.2));
   CHECK(made[6] == made[0]);
+}
+
+TEST_CASE("check: an answer is rounded to the element type before it is judged") {
+  auto asked = norm_family();
+  asked.reference = [](const case_inputs&, std::string_view, reference_rows out) {
+    std::fill(out.expected.begin(), out.expected.end(), 1.0);
+    std::fill(out.yardstick.begin(), out.yardstick.end(), 1.0);
+    std::fill(out.condition.begin(), out.condition.end(), 0.0);
+  };
+  const auto passes = [&](double value) {
+    return accepts(asked, asked.cases[1], element::f16, 1,
+                   [value](const case_inputs&, std::string_view, std::int64_t,
+                           std::int64_t, std::span<double> answer) {
+                     std::fill(answer.begin(), answer.end(), value);
+                   });
+  };
+  CHECK(passes(1 + 0x1p-9));
+  CHECK(passes(1 + 0x1p-9 + 0x1p-12));  // rounds to two steps above 1
+  CHECK_FALSE(passes(1 + 0x1p-9 + 0x1p-10));
 }
 
 TEST_CASE("check: a fault accepts nothing") {
