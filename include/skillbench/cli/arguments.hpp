@@ -5,11 +5,12 @@
 // Errors  An unknown command, option or value: a message with the nearest known
 //         word, and exit code 2.
 
+#include <algorithm>
+#include <charconv>
 #include <cstdint>
-#include <exception>
-#include <map>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <variant>
@@ -99,7 +100,15 @@ inline void add_device(CLI::App& to, std::string& device, std::uint64_t& seed) {
       ->check(CLI::IsMember({"auto", "ptx", "cuda"}));
   to.add_option("--seed", seed,
                 "every random number comes from it (default: 1)")
-      ->type_name("N");
+      ->type_name("N")
+      ->check([](const std::string& text) -> std::string {
+        // CLI11 would let -1 and 10^30 wrap around.
+        std::uint64_t number = 0;
+        const char* const end = text.data() + text.size();
+        const auto read = std::from_chars(text.data(), end, number);
+        if (read.ec == std::errc() && read.ptr == end) return "";
+        return text + " is no integer from 0 to 2^64 - 1";
+      });
 }
 
 inline void add_jobs(CLI::App& to, int& jobs) {

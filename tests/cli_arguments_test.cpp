@@ -1,0 +1,117 @@
+#include <doctest/doctest.h>
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include <skillbench/cli/arguments.hpp>
+
+using namespace skillbench::cli;
+using words = std::vector<std::string>;
+
+namespace {
+
+template <typename T>
+T parsed(const words& args) {
+  const command made = parse(args);
+  REQUIRE_MESSAGE(std::holds_alternative<T>(made), args.empty() ? "" : args.back());
+  return std::get<T>(made);
+}
+
+std::string refused(const words& args) {
+  const said made = parsed<said>(args);
+  CHECK(made.code == exit_code::misuse);
+  return made.words;
+}
+
+bool has(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+const words commands{"run",    "check",   "families", "prompt", "selftest",
+                     "doctor", "version", "completion"};
+
+}  // namespace
+
+TEST_CASE("cli/arguments: run takes paths and options in any order") {
+  const auto made = parsed<run_command>(
+      {"run", "a", "--seed", "7", "b", "--jobs=3", "--out", "there", "--json",
+       "--device", "ptx"});
+  CHECK(made.paths == words{"a", "b"});
+  CHECK(made.seed == 7);
+  CHECK(made.jobs == 3);
+  CHECK(made.out == "there");
+  CHECK(made.json);
+  CHECK(made.device == "ptx");
+}
+
+TEST_CASE("cli/arguments: what is left out has its default") {
+  const auto made = parsed<run_command>({"run", "a"});
+  CHECK(made.seed == 1);
+  CHECK(made.jobs >= 1);
+  CHECK(made.out.empty());
+  CHECK_FALSE(made.json);
+  CHECK(made.device == "auto");
+}
+
+TEST_CASE("cli/arguments: the other commands") {
+  const auto check =
+      parsed<check_command>({"check", "k.cu", "--family", "geglu"});
+  CHECK(check.file == "k.cu");
+  CHECK(check.family == "geglu");
+  CHECK(parsed<prompt_command>({"prompt", "geglu"}).family == "geglu");
+  CHECK(parsed<selftest_command>({"selftest", "-j", "2"}).jobs == 2);
+  CHECK(parsed<doctor_command>({"doctor", "--json"}).json);
+  CHECK(parsed<families_command>({"families", "--json"}).json);
+  CHECK(parsed<completion_command>({"completion", "zsh"}).shell == "zsh");
+  parsed<version_command>({"version"});
+  parsed<version_command>({"--version"});
+}
+
+TEST_CASE("cli/arguments: an unknown command or option names the nearest") {
+  CHECK(has(refused({"chekc", "x"}), "did you mean `check`?"));
+  CHECK(has(refused({"run", "x", "--sede", "3"}), "did you mean `--seed`?"));
+  CHECK(has(refused({"run", "x", "--sede=3"}), "did you mean `--seed`?"));
+  CHECK_FALSE(has(refused({"banana"}), "did you mean"));
+  CHECK(has(refused({"--vresion"}), "did you mean `--version`?"));
+}
+
+TEST_CASE("cli/arguments: a value that makes no sense is refused") {
+  refused({"run"});
+  refused({"run", "x", "--jobs", "0"});
+  refused({"run", "x", "--jobs", "many"});
+  refused({"run", "x", "--seed", "-1"});
+  refused({"run", "x", "--seed", "99999999999999999999999"});
+  refused({"run", "x", "--device", "rocm"});
+  refused({"check"});
+  refused({"check", "a", "b"});
+  refused({"completion", "powershell"});
+  refused({});
+}
+
+TEST_CASE("cli/arguments: an odd word on the command line is not echoed raw") {
+  CHECK_FALSE(has(refused({"\x1b[2J"}), "\x1b"));
+  CHECK_FALSE(has(refused({"run", "x", "--\x1b[2J"}), "\x1b"));
+  CHECK_FALSE(has(refused({"run", "x", "--device", "\x1b[2J"}), "\x1b"));
+}
+
+TEST_CASE("cli/arguments: every command has help with an example") {
+  for (const std::string& each : commands) {
+    const said help = parsed<said>({each, "--help"});
+    CHECK(help.code == exit_code::fine);
+    CHECK_MESSAGE(has(help.words, "Examples:\n  "), each);
+    CHECK_MESSAGE(has(help.words, "skillbench " + each), each);
+  }
+  const said help = parsed<said>({"--help"});
+  for (const std::string& each : commands)
+    CHECK_MESSAGE(has(help.words, "\n  " + each), each);
+}
+
+TEST_CASE("cli/arguments: completion knows every command") {
+  for (const char* shell : {"bash", "zsh", "fish"}) {
+    const std::string text = completion_script(shell);
+    for (const std::string& each : commands)
+      CHECK_MESSAGE(has(text, each), shell, " ", each);
+    CHECK(has(text, "seed"));
+  }
+}
