@@ -282,8 +282,8 @@ TEST_CASE("check: a second run has the same inputs and another seed") {
   auto on = right_device();
   const auto made = outcome_on(on);
   CHECK(made.reached == outcome::correct);
-  REQUIRE(on.jobs.size() == 8);  // every case twice
-  for (std::size_t i = 0; i < on.jobs.size(); i += 2) {
+  REQUIRE(on.jobs.size() == 7);  // every case twice but the large one
+  for (std::size_t i = 0; i + 1 < on.jobs.size(); i += 2) {
     CHECK(on.jobs[i].seed != on.jobs[i + 1].seed);
     REQUIRE(on.jobs[i].buffers.size() == on.jobs[i + 1].buffers.size());
     for (std::size_t b = 0; b < on.jobs[i].buffers.size(); ++b)
@@ -356,8 +356,8 @@ TEST_CASE("check: the job is what manifest and case ask for") {
   CHECK(asked.buffers[3].bytes() == 148);
   CHECK(asked.buffers[4].bytes() == 0);
   CHECK(asked.buffers[0].seed != asked.buffers[1].seed);
-  CHECK(asked.buffers[0].seed != on.jobs[2].buffers[0].seed);
-  CHECK(asked.seed != on.jobs[2].seed);
+  CHECK(asked.buffers[0].seed != on.jobs[4].buffers[0].seed);
+  CHECK(asked.seed != on.jobs[4].seed);
 
   REQUIRE(asked.launches.size() == 1);
   const launch& ready = asked.launches[0];

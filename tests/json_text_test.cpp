@@ -284,6 +284,44 @@ std::string family_refused(const std::string& part, const std::string& by) {
 
 }  // namespace
 
+TEST_CASE("json_text: what hidden cases are drawn from, and its refusals") {
+  const auto with = [](const std::string& hidden) {
+    return changed(small_family, "\"tolerance\"",
+                   "\"hidden\": " + hidden + ", \"tolerance\"");
+  };
+  const auto made = read_family(
+      with(R"({"count": 3, "most_elements": 90, "integers": {"cols": [4, 8]},
+               "reals": {"eps": [1e-5, 1e-3]},
+               "fills": {"x": [{"kind": "spike"}, {"kind": "normal", "row": "cols"}]}})"),
+      "", "", {});
+  REQUIRE(made.ok());
+  const hidden_plan& it = made.value().hidden;
+  CHECK(it.count == 3);
+  CHECK(it.most_elements == 90);
+  CHECK(it.integers[0].second == std::vector<std::int64_t>{4, 8});
+  CHECK(it.reals[0].second == std::vector<double>{1e-5, 1e-3});
+  REQUIRE(it.fills[0].second.size() == 2);
+  CHECK(it.fills[0].second[0].row.text() == "2 * cols");  // the tensor's own
+  CHECK(it.fills[0].second[1].row.text() == "cols");
+
+  const auto told = [&](const std::string& hidden) {
+    const auto refused = read_family(with(hidden), "", "", {});
+    REQUIRE_MESSAGE(!refused.ok(), hidden);
+    return refused.error().what;
+  };
+  const std::string eps = R"("reals": {"eps": [1]})";
+  says(told(R"({"most_elements": 90})"), "count");
+  says(told(R"({"count": 1})"), "most_elements");
+  says(told(R"({"count": 1001, "most_elements": 9, )" + eps + "}"), "/hidden/count");
+  says(told(R"({"count": 1, "most_elements": 0, )" + eps + "}"), "positive");
+  says(told(R"({"count": 1, "most_elements": 9})"), "nothing to draw \"eps\" from");
+  says(told(R"({"count": 1, "most_elements": 9, "sizes": {}})"), "sizes");
+  says(told(R"({"count": 1, "most_elements": 9, "integers": {"cols": [21]}, )" + eps + "}"), "from 1 to 20");
+  says(told(R"({"count": 1, "most_elements": 9, "integers": {"depth": [2]}, )" + eps + "}"), "no such argument");
+  says(told(R"({"count": 1, "most_elements": 9, "fills": {"y": [{"kind": "normal"}]}, )" + eps + "}"), "no such argument");
+  says(told(R"({"count": 1, "most_elements": 9, "fills": {"x": [{"kind": "normal", "row": "depth"}]}, )" + eps + "}"), "depth");
+}
+
 TEST_CASE("json_text: a family with the defaults its cases leave out") {
   const auto made = read_family(small_family, "", "", {});
   REQUIRE(made.ok());

@@ -642,9 +642,9 @@ inline std::optional<pattern> pattern_named(std::string_view word) {
   return std::nullopt;
 }
 
-// `row` is the length of the tensor's rows unless the fill says otherwise.
-inline bool read_fill(reader& in, const value& from, const bindings& integers,
-                      fill& into) {
+// `row` keeps the length of the tensor's rows unless the fill names another.
+inline bool read_fill(reader& in, const value& from, fill& into,
+                      expression& row) {
   if (!in.object(from, "a fill", {"kind", "scale", "offset", "row"}))
     return false;
   const value* const kind = in.need(from, "kind");
@@ -661,15 +661,16 @@ inline bool read_fill(reader& in, const value& from, const bindings& integers,
     if (!in.real(*it, into.scale, "a number")) return false;
   if (const value* const it = from.find("offset"))
     if (!in.real(*it, into.offset, "a number")) return false;
-  if (const value* const it = from.find("row")) {
-    expression row;
-    if (!in.formula(*it, row, "the length of a row")) return false;
-    const auto length = row.evaluate(integers);
-    if (!length) return in.refuse(*it, length.error().what);
-    if (length.value() < 1) return in.refuse(*it, "a row is shorter than 1");
-    into.row = length.value();
-  }
-  return true;
+  const value* const it = from.find("row");
+  return it == nullptr || in.formula(*it, row, "the length of a row");
+}
+
+inline bool row_of(reader& in, const value& at, const expression& row,
+                   const bindings& integers, std::int64_t& into) {
+  const auto length = row.evaluate(integers);
+  if (!length) return in.refuse(at, length.error().what);
+  into = length.value();
+  return into >= 1 || in.refuse(at, "a row is shorter than 1");
 }
 
 // The values that a case gives under `key`, which are those of `wanted` kind.
@@ -734,20 +735,20 @@ inline bool read_case(reader& in, const value& from, const family& of,
   if (fills != nullptr && !in.object(*fills, "an object of fills"))
     return false;
   for (const argument& one : of.arguments) {
-    std::int64_t row = 1;
     for (const expression& extent : one.shape) {
       const auto length = extent.evaluate(into.integers);
       if (!length) return in.refuse(from, length.error().what);
       if (length.value() < 1)
         return in.refuse(from, "an extent of \"" + one.name + "\" is " +
                                    std::to_string(length.value()));
-      row = length.value();
     }
     if (one.kind != argument::type::input) continue;
     fill made;
-    made.row = row;
+    expression row = one.shape.back();
     const value* const it = fills == nullptr ? nullptr : fills->find(one.name);
-    if (it != nullptr && !read_fill(in, *it, into.integers, made)) return false;
+    if ((it != nullptr && !read_fill(in, *it, made, row)) ||
+        !row_of(in, it == nullptr ? from : *it, row, into.integers, made.row))
+      return false;
     into.fills.emplace_back(one.name, made);
   }
   if (fills == nullptr) return true;
@@ -776,10 +777,80 @@ inline bool names_known(reader& in, const value& at, const expression& text,
   return true;
 }
 
+// What each argument of a kind may be drawn from: an array a name.
+template <typename Choice, typename Read>
+bool read_choices(reader& in, const value& from, std::string_view key,
+                  const family& of, argument::type wanted,
+                  std::vector<std::pair<std::string, std::vector<Choice>>>& into,
+                  Read read_one) {
+  const value* const given = from.find(key);
+  if (given == nullptr) return true;
+  if (!in.object(*given, "an object of arrays of choices")) return false;
+  for (const value& each : given->items) {
+    const argument* named = nullptr;
+    for (const argument& one : of.arguments)
+      if (one.kind == wanted && one.name == each.key) named = &one;
+    if (named == nullptr)
+      return in.refuse(each, shown(each.key) + " is no such argument");
+    if (!in.array(each, "an array of choices", 1, 256)) return false;
+    auto& made = into.emplace_back(each.key, std::vector<Choice>());
+    for (const value& choice : each.items)
+      if (!read_one(choice, *named, made.second.emplace_back())) return false;
+  }
+  return true;
+}
+
+inline bool read_hidden(reader& in, const value& from, const family& of,
+                        hidden_plan& into) {
+  if (!in.object(from, "what hidden cases are drawn from",
+                 {"count", "most_elements", "integers", "reals", "fills"}))
+    return false;
+  const value* const count = in.need(from, "count");
+  const value* const most = in.need(from, "most_elements");
+  if (count == nullptr || most == nullptr ||
+      !in.integer(*count, into.count, "a number of cases") ||
+      !in.integer(*most, into.most_elements, "a number of elements"))
+    return false;
+  if (into.count < 0 || into.count > 1000)
+    return in.expect(*count, "a number of cases from 0 to 1000");
+  if (into.most_elements < 1) return in.expect(*most, "a positive number");
+  const auto read_integer = [&](const value& it, const argument& one,
+                                std::int64_t& number) {
+    return in.integer(it, number, "an integer") &&
+           ((number >= one.least && number <= one.most) ||
+            in.expect(it, "an integer from " + std::to_string(one.least) +
+                              " to " + std::to_string(one.most)));
+  };
+  const auto read_real = [&](const value& it, const argument&, double& number) {
+    return in.real(it, number, "a number");
+  };
+  const auto fill_read = [&](const value& it, const argument& one,
+                             hidden_fill& made) {
+    made.row = one.shape.back();
+    return read_fill(in, it, made.filled, made.row) &&
+           names_known(in, it, made.row, of, false);
+  };
+  if (!read_choices(in, from, "integers", of, argument::type::integer,
+                    into.integers, read_integer) ||
+      !read_choices(in, from, "reals", of, argument::type::real, into.reals,
+                    read_real) ||
+      !read_choices(in, from, "fills", of, argument::type::input, into.fills,
+                    fill_read))
+    return false;
+  for (const argument& one : of.arguments) {
+    if (one.kind != argument::type::real) continue;
+    bool known = false;
+    for (const auto& [name, values] : into.reals) known |= name == one.name;
+    if (!known)
+      return in.refuse(from, "nothing to draw \"" + one.name + "\" from");
+  }
+  return true;
+}
+
 inline bool read_family(reader& in, const value& from, family& into) {
   if (!in.object(from, "a family",
-                 {"name", "title", "version", "arguments", "cases", "tolerance",
-                  "work"}))
+                 {"name", "title", "version", "arguments", "cases", "hidden",
+                  "tolerance", "work"}))
     return false;
   const value* const name = in.need(from, "name");
   const value* const title = in.need(from, "title");
@@ -817,6 +888,8 @@ inline bool read_family(reader& in, const value& from, family& into) {
     if (!read_case(in, one, into, made)) return false;
     into.cases.push_back(std::move(made));
   }
+  if (const value* const hidden = from.find("hidden"))
+    if (!read_hidden(in, *hidden, into, into.hidden)) return false;
 
   if (!in.object(*tolerated, "a tolerance", {"c", "why"})) return false;
   const value* const c = in.need(*tolerated, "c");

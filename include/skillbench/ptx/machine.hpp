@@ -167,7 +167,8 @@ class machine {
       for (const auto& k : code_->constants) fill_constant(w, k);
       for (const auto& s : code_->specials) fill_special(w, s.what, s.where, 0);
     }
-    c.shared.data.resize(code_->dynamic_offset + plan_->dynamic_shared);
+    // Without a dynamic part the last variable ends it: no slack to fall into.
+    c.shared.data.resize(plan_->dynamic_shared ? code_->dynamic_offset + plan_->dynamic_shared : code_->static_shared);
     c.shared.shadow.resize(c.shared.data.size());
   }
 
@@ -175,7 +176,7 @@ class machine {
 
   void begin(detail::cta& c, std::uint64_t number) {
     c.number = number;
-    c.turn = 0;
+    c.turn = (plan_->seed >> 16) % c.warps.size();
     const auto threads = static_cast<std::uint64_t>(plan_->block.count());
     for (auto& w : c.warps) {
       w.shared = &c.shared;
@@ -507,7 +508,28 @@ class machine {
         trouble_ = {reason::not_supported, why ? *why : "not supported by the PTX machine"};
         return;
       }
-      default: trouble_ = {reason::not_supported, "not supported by the PTX machine: an indexed branch"}; return;
+      case flow::indexed: {
+        split_off(w, pick, active);
+        const auto& targets = code_->tables[static_cast<std::size_t>(o.imm)];
+        const auto* at = w.lanes<std::uint32_t>(o.s[0]);
+        const lane_mask bad = lane_taint<std::uint32_t>(w, o.s[0]) & active;
+        if (bad) report_undefined(w, std::countr_zero(bad), "the index of a branch");
+        w.fragments.erase(w.fragments.begin() + static_cast<std::ptrdiff_t>(pick));
+        for (int l = 0; l < warp_lanes; ++l) {
+          if (!((active >> l) & 1u)) continue;
+          if (at[l] < targets.size()) {
+            w.fragments.push_back({targets[at[l]], lane_mask{1} << l});
+            continue;
+          }
+          if (seen_->first(pc, code::invalid_access))
+            seen_->add(finding_at(state_, pc, code::invalid_access,
+                                  thread_words(w, l) + " takes branch " + std::to_string(at[l]) + " of a list of " + std::to_string(targets.size())));
+          state_.stop = true;  // where such a thread goes is anybody's guess
+        }
+        return;
+      }
+      case flow::plain:
+      case flow::branch: return;  // step() does these
     }
   }
 
