@@ -71,6 +71,10 @@ TEST_CASE("expression: operators bind as in C") {
   CHECK(value_of("1 + 1 < 3") == 1);
   CHECK(value_of("1 < 2 == 1") == 1);
   CHECK(value_of("3 > 2 > 1") == 0);
+  CHECK(value_of("2 == 1 <= 1") == 0);
+  CHECK(value_of("2 == 1 >= 1") == 0);
+  CHECK(value_of("2 == 0 < 1") == 0);
+  CHECK(value_of("2 != 1 > 0") == 1);
   CHECK(value_of("0 == 0 && 0") == 0);
   CHECK(value_of("1 || 0 && 0") == 1);
   CHECK(value_of("(1 || 0) && 0") == 0);

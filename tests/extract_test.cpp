@@ -125,6 +125,8 @@ TEST_CASE("extract: a closed block comes before a cut one") {
   const excerpt it = found(in(kernel) + "```cuda\n" + kernel + "// and th");
   CHECK(it.first_line == 2);
   CHECK(has_note(it, code::several_sources));
+  // A shorter fence does not close a longer one.
+  CHECK(found(in(kernel) + "````cuda\n" + kernel + "```\n").first_line == 2);
 }
 
 TEST_CASE("extract: a cut block is taken when there is no other") {
@@ -151,7 +153,8 @@ TEST_CASE("extract: prose is no source") {
         code::no_source);
   CHECK(refused(in("int x;\n")).what.find("1 fenced block,") !=
         std::string::npos);
-  CHECK(refused("my__global__s(x) {}").kind == code::no_source);
+  CHECK(refused("my__global__(x) {}").kind == code::no_source);
+  CHECK(refused("__global__s(x) {}").kind == code::no_source);
 }
 
 TEST_CASE("extract: line ends become LF and lines keep their numbers") {

@@ -144,6 +144,7 @@ TEST_CASE("read: what is no such comment is passed over") {
   found(read("const char* a = R\"x(\" /* skillbench { )x\";\n" + good));
   found(read("char a = '\"', b = '\\'';\n" + good));
   found(read("int a = 1'000'000;\n" + good));
+  found(read("int a = 1'000; " + good));
   found(read("#error don't\n" + good));
   found(read("#error say \"no\n" + good));
 }
