@@ -14,7 +14,8 @@ namespace {
 template <typename T>
 T parsed(const words& args) {
   const command made = parse(args);
-  REQUIRE_MESSAGE(std::holds_alternative<T>(made), args.empty() ? "" : args.back());
+  const std::string last = args.empty() ? "" : args.back();
+  REQUIRE_MESSAGE(std::holds_alternative<T>(made), last);
   return std::get<T>(made);
 }
 

@@ -85,7 +85,7 @@ namespace skillbench::cli {
     trouble.line("skillbench: a bug of ours, please report it: " +
                  printable(problem.what()));
   }
-  if (!out.flush()) {
+  if (!out.flush() && code != exit_code::broken) {
     trouble.line("skillbench: standard output takes no more");
     code = exit_code::broken;
   }

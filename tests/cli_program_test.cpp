@@ -1,0 +1,255 @@
+// The program as a user runs it: words in, words and an exit code out.
+
+#include <doctest/doctest.h>
+
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+
+namespace fs = std::filesystem;
+
+namespace {
+
+const std::string source = SKILLBENCH_SOURCE_DIR;
+
+struct folder {
+  fs::path path;
+  folder() {
+    std::string name = (fs::temp_directory_path() / "program_XXXXXX").string();
+    REQUIRE(::mkdtemp(name.data()) != nullptr);
+    path = name;
+  }
+  ~folder() { fs::remove_all(path); }
+  void write(const std::string& name, const std::string& text) const {
+    fs::create_directories((path / name).parent_path());
+    std::ofstream(path / name, std::ios::binary) << text;
+  }
+  std::string read(const std::string& name) const {
+    std::ifstream in(path / name, std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+};
+
+struct ran {
+  int code = -1;
+  std::string out, trouble;
+};
+
+// Runs the program in `in`; `words` are for the shell.
+ran run(const folder& in, const std::string& words) {
+  const std::string command = "cd '" + in.path.string() + "' && '" +
+                              SKILLBENCH_PROGRAM "' " + words +
+                              " >.out 2>.trouble </dev/null";
+  const int status = std::system(command.c_str());
+  ran told;
+  if (WIFEXITED(status)) told.code = WEXITSTATUS(status);
+  told.out = in.read(".out");
+  told.trouble = in.read(".trouble");
+  return told;
+}
+
+bool has(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+std::size_t lines(const std::string& text) {
+  return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
+}
+
+// Judged in no time: there is no kernel, or one that does not compile.
+const std::string prose = "I would rather not write a kernel.\n";
+const std::string broken =
+    "```cuda\n"
+    "/* skillbench\n"
+    "{\"family\": \"geglu\", \"entry\": \"geglu<{T}>\", \"args\": [\"x\", "
+    "\"y\", \"rows\", \"cols\"],\n"
+    " \"grid\": [\"rows\"], \"block\": [\"256\"], \"shared_bytes\": \"0\"}\n"
+    "*/\n"
+    "template <typename T>\n"
+    "__global__ void geglu(const T* x, T* y, int rows, int cols) {\n"
+    "  y[0] = undeclared\x1b[32m;\n"
+    "}\n"
+    "```\n";
+
+}  // namespace
+
+TEST_CASE("program: version, help and slips") {
+  const folder here;
+  CHECK(run(here, "--version").out.starts_with("skillbench "));
+  CHECK(run(here, "version").code == 0);
+  CHECK(run(here, "--help").code == 0);
+  const ran slip = run(here, "chekc x");
+  CHECK(slip.code == 2);
+  CHECK(slip.out.empty());
+  CHECK(has(slip.trouble, "did you mean `check`?"));
+  CHECK(run(here, "").code == 2);
+}
+
+TEST_CASE("program: what cannot be read is told, the rest is judged") {
+  const folder here;
+  here.write("a/baseline/geglu/1.md", prose);
+  here.write("half/samples.jsonl",
+             "{\"id\": \"fine\", \"arm\": \"baseline\", \"task\": \"geglu\", "
+             "\"text\": \"words\"}\n{\"id\": \"torn\", \"arm\": \"base");
+  fs::create_directories(here.path / "empty");
+  const ran told = run(here, "run a half empty missing");
+  CHECK(told.code == 2);
+  CHECK(has(told.trouble, "missing: "));
+  CHECK(has(told.trouble, "empty"));
+  CHECK(has(told.trouble, "half/samples.jsonl"));
+  CHECK(has(told.out, "fine  no_kernel\n"));
+  CHECK(has(told.out, "2 records in skillbench-results/records.jsonl\n"));
+  CHECK(lines(here.read("skillbench-results/records.jsonl")) == 2);
+}
+
+TEST_CASE("program: nothing to judge is wrong usage") {
+  const folder here;
+  CHECK(run(here, "run missing").code == 2);
+  CHECK_FALSE(fs::exists(here.path / "skillbench-results"));
+}
+
+TEST_CASE("program: findings are no errors, and records say them") {
+  const folder here;
+  here.write("out/m/with_skill/geglu/1.md", broken);
+  const ran told = run(here, "run out --jobs 1 --out kept");
+  CHECK(told.code == 0);
+  CHECK(has(told.out, "m-with_skill-geglu-1  does_not_compile\n"));
+  CHECK(has(told.trouble, "1 of 1 judged"));
+  const std::string record = here.read("kept/records.jsonl");
+  CHECK(has(record, "\"outcome\":\"does_not_compile\""));
+  CHECK(has(record, "\"code\":\"compile_error\""));
+  CHECK(has(record, "\"line\":7"));
+}
+
+TEST_CASE("program: --json writes records and nothing else") {
+  const folder here;
+  here.write("out/m/baseline/geglu/1.md", prose);
+  here.write("out/m/baseline/geglu/2.md", broken);
+  const ran told = run(here, "run out --json");
+  CHECK(told.code == 0);
+  CHECK(lines(told.out) == 2);
+  CHECK(told.out.starts_with("{\"schema\":"));
+  CHECK(told.out.ends_with("}\n"));
+  CHECK_FALSE(fs::exists(here.path / "skillbench-results"));
+}
+
+TEST_CASE("program: a source cannot steer the terminal") {
+  const folder here;
+  here.write("out/m/baseline/geglu/1.md", broken);
+  for (const char* words : {"run out", "check out/m/baseline/geglu/1.md"}) {
+    const ran told = run(here, words);
+    CHECK(told.code == 0);
+    CHECK_FALSE(has(told.out + told.trouble, "\x1b"));
+  }
+}
+
+TEST_CASE("program: check quotes the line") {
+  const folder here;
+  here.write("answer.md", broken);
+  const ran told = run(here, "check answer.md");
+  CHECK(told.code == 0);
+  CHECK(told.out.starts_with("answer.md (geglu): does_not_compile\n"));
+  CHECK(has(told.out, "  answer.md:8\n  8 |   y[0] = undeclared"));
+  CHECK(has(told.out, "\n    |   ^~~~"));
+  CHECK(run(here, "check missing.cu").code == 2);
+  CHECK(run(here, "check answer.md --family nothing").code == 2);
+  here.write("prose.md", prose);
+  CHECK(run(here, "check prose.md").code == 2);
+  const ran asked = run(here, "check prose.md --family geglu --json");
+  CHECK(asked.code == 0);
+  CHECK(lines(asked.out) == 1);
+  CHECK(has(asked.out, "\"outcome\":\"no_kernel\""));
+}
+
+TEST_CASE("program: records are not written over") {
+  const folder here;
+  here.write("out/m/baseline/geglu/1.md", prose);
+  REQUIRE(run(here, "run out").code == 0);
+  const std::string first = here.read("skillbench-results/records.jsonl");
+  const ran again = run(here, "run out");
+  CHECK(again.code == 0);
+  CHECK(has(again.out, "skillbench-results/records-2.jsonl"));
+  CHECK(here.read("skillbench-results/records.jsonl") == first);
+}
+
+TEST_CASE("program: a place that cannot be written is trouble of ours") {
+  const folder here;
+  here.write("out/m/baseline/geglu/1.md", prose);
+  here.write("file", "");
+  const ran told = run(here, "run out --out file");
+  CHECK(told.code == 3);
+  CHECK(has(told.trouble, "file"));
+  CHECK(run(here, "families >/dev/full; exit $? #").code == 3);
+  CHECK(run(here, "run out --json >/dev/full; exit $? #").code == 3);
+}
+
+TEST_CASE("program: without a GPU, cuda says so and what to use") {
+  const folder here;
+  here.write("out/m/baseline/geglu/1.md", prose);
+  const ran told = run(here, "run out --device cuda");
+  CHECK(told.code == 3);
+  CHECK(has(told.trouble, "--device ptx"));
+  CHECK(told.out.empty());
+}
+
+TEST_CASE("program: prompts are the family's and the contract") {
+  const folder here;
+  const ran told = run(here, "prompt geglu");
+  CHECK(told.code == 0);
+  const auto text = [](const std::string& path) {
+    std::ifstream in(source + "/kernels/" + path);
+    return std::string(std::istreambuf_iterator<char>(in), {});
+  };
+  CHECK(told.out.starts_with(text("geglu/prompt.md")));
+  CHECK(told.out.ends_with(text("contract.md")));
+  CHECK(run(here, "prompt gelgu").code == 2);
+  CHECK(has(run(here, "families").out, "geglu"));
+  CHECK(has(run(here, "families --json").out, "{\"name\":\"geglu\""));
+}
+
+TEST_CASE("program: selftest tells a file that is not judged as it says") {
+  const folder here;
+  here.write("k/geglu/wrong/prose.md",
+             "<!-- expect: outcome=no_kernel finding=no_source; why: words "
+             "-->\n" + prose);
+  ran told = run(here, "selftest --kernels k");
+  CHECK(told.code == 0);
+  CHECK(has(told.out, "1 of 1 as expected"));
+  here.write("k/geglu/right/prose.md",
+             "<!-- expect: outcome=correct; why: not true -->\n" + prose);
+  told = run(here, "selftest --kernels k --family geglu");
+  CHECK(told.code == 1);
+  CHECK(has(told.out, "geglu/right/prose: no_kernel, not correct"));
+  CHECK(has(told.out, "1 of 2 as expected"));
+  CHECK(run(here, "selftest --kernels k --family layernorm").code == 2);
+  here.write("k/geglu/right/silent.md", prose);
+  CHECK(run(here, "selftest --kernels k").code == 2);
+}
+
+TEST_CASE("program: doctor looks at this machine") {
+  const folder here;
+  const ran told = run(here, "doctor");
+  CHECK(told.code == 0);
+  CHECK(has(told.out, "CUDA toolkit"));
+  CHECK(has(told.out, "PTX machine"));
+  CHECK(has(run(here, "doctor --json").out, "\"usable\": true"));
+}
+
+TEST_CASE("program: the hidden worker ends with its requests") {
+  const folder here;
+  CHECK(run(here, "worker 3</dev/null 4>/dev/null").code == 0);
+}
+
+TEST_CASE("program: completion is a script that bash reads") {
+  const folder here;
+  const ran told = run(here, "completion bash");
+  CHECK(told.code == 0);
+  here.write("script", told.out);
+  CHECK(std::system(("bash -n '" + (here.path / "script").string() + "'")
+                        .c_str()) == 0);
+}
