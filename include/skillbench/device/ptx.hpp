@@ -210,6 +210,8 @@ class ptx_device : public device {
     return (programs_[entry] = std::move(kept)).get();
   }
 
+  [[nodiscard]] static std::string words(const extent& e) { return ptx::triple(e.x, e.y, e.z); }
+
   // What a driver would refuse, or would silently misread.
   [[nodiscard]] std::optional<finding> refusal(const ptx::program& p, const launch& one) const {
     const auto refuse = [&](code what, std::string why) {
@@ -219,9 +221,22 @@ class ptx_device : public device {
       f.what = std::move(why);
       return f;
     };
+    // Extent by extent first: their products may not fit.
+    const auto within = [](const extent& e, std::int64_t x, std::int64_t y, std::int64_t z) {
+      return e.x >= 1 && e.x <= x && e.y >= 1 && e.y <= y && e.z >= 1 && e.z <= z;
+    };
+    if (!within(one.block, 1024, 1024, 64) || one.block.count() > 1024)
+      return refuse(code::launch_refused, "a launch of " + words(one.block) + " threads a CTA is not possible: at most (1024, 1024, 64) and 1024 in all");
+    if (!within(one.grid, 2147483647, 65535, 65535))
+      return refuse(code::launch_refused, "a launch on a grid of " + words(one.grid) + " CTAs is not possible: at most (2147483647, 65535, 65535)");
     const std::int64_t threads = one.block.count();
-    if (one.grid.x < 1 || one.grid.y < 1 || one.grid.z < 1 || one.block.x < 1 || one.block.y < 1 || one.block.z < 1 || threads > 1024)
-      return refuse(code::launch_refused, "a launch of " + std::to_string(threads) + " threads a CTA on a grid of " + std::to_string(one.grid.count()) + " CTAs is not possible");
+    if (!p.reqntid.empty()) {
+      std::int64_t wanted[3] = {1, 1, 1};
+      for (std::size_t i = 0; i < p.reqntid.size() && i < 3; ++i) wanted[i] = p.reqntid[i];
+      const extent asked{wanted[0], wanted[1], wanted[2]};
+      if (one.block != asked)
+        return refuse(code::launch_refused, "the launch has " + words(one.block) + " threads a CTA; " + p.entry + " wants " + words(asked));
+    }
     std::int64_t allowed = 1024;
     if (!p.maxntid.empty()) {
       allowed = 1;

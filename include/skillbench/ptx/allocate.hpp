@@ -77,7 +77,10 @@ inline void allocate(program& p) {
     for (std::uint32_t i = begin; i < end; ++i) {
       const op& o = p.code[i];
       if (o.kind == flow::branch && o.target >= begin && o.target < end) starts[o.target - begin] = true;
-      if (o.kind == flow::branch || o.kind == flow::ret || o.kind == flow::exit || o.kind == flow::unsupported) starts[i + 1 - begin] = true;
+      if (o.kind == flow::indexed)
+        for (const std::uint32_t to : p.tables[static_cast<std::size_t>(o.imm)]) starts[to - begin] = true;
+      if (o.kind == flow::branch || o.kind == flow::indexed || o.kind == flow::ret || o.kind == flow::exit || o.kind == flow::unsupported)
+        starts[i + 1 - begin] = true;
     }
     std::vector<block> blocks;
     std::vector<std::uint32_t> block_of(end - begin);
@@ -104,7 +107,9 @@ inline void allocate(program& p) {
       }
       const op& o = p.code[b.last];
       if (o.kind == flow::branch && o.target >= begin && o.target < end) b.next.push_back(block_of[o.target - begin]);
-      const bool ends = (o.kind == flow::branch || o.kind == flow::ret || o.kind == flow::exit) && !o.guarded;
+      if (o.kind == flow::indexed)
+        for (const std::uint32_t to : p.tables[static_cast<std::size_t>(o.imm)]) b.next.push_back(block_of[to - begin]);
+      const bool ends = (o.kind == flow::branch || o.kind == flow::indexed || o.kind == flow::ret || o.kind == flow::exit) && !o.guarded;
       if (!ends && o.kind != flow::unsupported && b.last + 1 < end) b.next.push_back(block_of[b.last + 1 - begin]);
     }
     for (bool changed = true; changed;) {

@@ -68,10 +68,11 @@ namespace skillbench::ptx::approximate {
   return static_cast<float>(exponent + 2.0 * s * p * 1.44269504088896340736);
 }
 
-// Sine of x + quarter * pi/2.
+// Sine of x + quarter * pi/2, quarter 0 or 1.
 [[nodiscard]] inline float sine(float x, int quarter) noexcept {
   if (!(std::abs(x) <= std::numeric_limits<float>::max()))
     return std::numeric_limits<float>::quiet_NaN();
+  if (x == 0) return quarter == 0 ? x : 1.0f;  // the sine of -0 is -0
   const double turns = static_cast<double>(x) * 0.636619772367581343076;
   const double whole = std::nearbyint(turns);
   // pi/2 in two parts keeps the remainder good to |x| of some 1e5; beyond that

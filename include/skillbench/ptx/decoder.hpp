@@ -231,6 +231,7 @@ class decoder {
     numbered_.resize(order_.size());
     starts_.resize(order_.size());
     labels_.resize(order_.size());
+    lists_.resize(order_.size());
     return done{};
   }
 
@@ -365,6 +366,9 @@ class decoder {
     const function& f = *order_[at];
     current_ = at;
     starts_[at] = static_cast<std::uint32_t>(made_.code.size());
+    for (const auto& in : f.body)
+      if (in.opcode == "branchtargets")
+        for (const auto& label : in.labels) lists_[at][label] = in.operands;
     for (const auto& in : f.body) {
       for (const auto& label : in.labels) labels_[at][label] = static_cast<std::uint32_t>(made_.code.size());
       decode_one(in, at);
@@ -419,6 +423,19 @@ class decoder {
       d.take("uni");
       o.kind = flow::branch;
       if (d.want(1)) branches_.push_back({index, at, in.operands[0].text});
+    } else if (in.opcode == "brx") {
+      d.take("idx");
+      d.take("uni");
+      o.kind = flow::indexed;
+      o.imm = static_cast<std::int64_t>(made_.tables.size());
+      if (d.want(2)) {
+        d.source(0, 4);
+        const auto list = lists_[at].find(in.operands[1].text);
+        if (list == lists_[at].end()) d.refuse("a list of targets that is not in this function");
+        else made_.tables.emplace_back(list->second.size());
+        if (d.refusal.empty())
+          for (const auto& target : list->second) indexed_.push_back({index, at, target.text});
+      }
     } else if (in.opcode == "ret" || in.opcode == "exit") {
       d.take("uni");
       o.kind = in.opcode == "exit" || order_[at]->entry ? flow::exit : flow::ret;
@@ -480,6 +497,19 @@ class decoder {
         made_.calls[static_cast<std::size_t>(o.imm)].function = o.target;
         o.target = starts_[o.target];
       }
+    std::vector<std::size_t> filled(made_.tables.size(), 0);
+    for (const auto& b : indexed_) {
+      op& o = made_.code[b.at];
+      const auto it = labels_[b.function].find(b.label);
+      if (o.kind != flow::indexed) continue;
+      const auto table = static_cast<std::size_t>(o.imm);
+      if (it != labels_[b.function].end()) {
+        made_.tables[table][filled[table]++] = it->second;
+      } else {
+        o = unsupported(o);
+        made_.complaints.emplace_back(b.at, "not supported by the PTX machine: a branch to " + b.label + ", which is no label here");
+      }
+    }
     for (const auto& b : branches_) {
       op& o = made_.code[b.at];
       const auto it = labels_[b.function].find(b.label);
@@ -508,7 +538,8 @@ class decoder {
   std::map<special, ref> specials_;
   std::vector<std::size_t> dynamic_constants_;
   std::set<std::uint32_t> dynamic_ops_;
-  std::vector<pending> branches_;
+  std::vector<std::unordered_map<std::string, std::vector<operand>>> lists_;  // .branchtargets
+  std::vector<pending> branches_, indexed_;
   std::uint64_t shared_ = 0, dynamic_align_ = 16;
   std::uint32_t current_ = 0;
 };

@@ -230,6 +230,16 @@ struct prmt_mode {
   }
 };
 
+// The sum of four products of bytes, and an addend.
+template <typename A, typename B>
+struct dot_bytes {
+  static std::uint32_t f(std::uint32_t a, std::uint32_t b, std::uint32_t c) {
+    for (int i = 0; i < 4; ++i)
+      c += static_cast<std::uint32_t>(static_cast<std::int32_t>(static_cast<A>(a >> (8 * i))) * static_cast<std::int32_t>(static_cast<B>(b >> (8 * i))));
+    return c;
+  }
+};
+
 inline void run_lop3(warp& w, const op& o, lane_mask active) {
   alignas(64) std::uint32_t out[warp_lanes];
   const auto* a = w.lanes<std::uint32_t>(o.s[0]);
@@ -520,6 +530,13 @@ inline void add_integer_rows(instruction_table& table) {
     if (!look_up_table || *look_up_table > 255) return d.refuse("a table that is no literal");
     d.o.imm = static_cast<std::int64_t>(*look_up_table);
     d.does(&run_lop3, &taint_lop3);
+  };
+  table["dp4a"] = [](decoding& d) {
+    using u = std::uint32_t;
+    const type a = d.take_type(), b = d.take_type();
+    if ((a != type::u32 && a != type::s32) || (b != type::u32 && b != type::s32)) return d.refuse("these types");
+    if (a == type::s32) b == type::s32 ? make3<dot_bytes<std::int8_t, std::int8_t>, u, u, u, u>(d) : make3<dot_bytes<std::int8_t, std::uint8_t>, u, u, u, u>(d);
+    else b == type::s32 ? make3<dot_bytes<std::uint8_t, std::int8_t>, u, u, u, u>(d) : make3<dot_bytes<std::uint8_t, std::uint8_t>, u, u, u, u>(d);
   };
   table["sad"] = [](decoding& d) {
     const type t = d.take_type();
