@@ -981,9 +981,9 @@ TEST_CASE("check: trivial answers fail and the right one passes") {
   };
   for (const element type : all_elements)
     for (const test_case& of : asked.cases) {
-      for (const auto& [called, answer] : answers) {
-        CAPTURE(called);
-        CHECK_FALSE(accepts(asked, of, type, 3, answer));
+      for (const auto& each : answers) {
+        CAPTURE(each.first);
+        CHECK_FALSE(accepts(asked, of, type, 3, each.second));
       }
       CHECK(accepts(asked, of, type, 3, right));
     }
