@@ -279,3 +279,15 @@ TEST_CASE("integer: forms that do not exist are refused by name") {
   CHECK(kit::refusal({"add.sat.u32 %o0, %i0, %i1;", {4, 4}, {4}}).find("add.sat.u32") != std::string::npos);
   CHECK(kit::refusal({"bfe.b32 %o0, %i0, %i1, %i2;", {4, 4, 4}, {4}}).find("bfe.b32") != std::string::npos);
 }
+
+TEST_CASE("integer: dot products of bytes") {
+  std::vector<law> laws;
+  for (const std::string a : {"u32", "s32"})
+    for (const std::string b : {"u32", "s32"})
+      laws.push_back({{"dp4a." + a + "." + b + " %o0, %i0, %i1, %i2;", {4, 4, 4}, {4}}, [=](const u* in) {
+                        big s = static_cast<big>(in[2]);
+                        for (int i = 0; i < 4; ++i) s += value(in[0] >> (8 * i), 8, a == "s32") * value(in[1] >> (8 * i), 8, b == "s32");
+                        return std::vector<u>{wrap(s, 32)};
+                      }});
+  CHECK(kit::broken(laws, kit::columns({"u32", "u32", "u32"}, 17)) == "");
+}
