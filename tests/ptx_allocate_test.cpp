@@ -105,7 +105,7 @@ class generator {
         t += "setp.gt.s32 " + q + ", " + narrow() + ", " + narrow() + "; @" + q + " bra " + other + ";\n" + inside(depth - 1) + "bra " + join + ";\n" + other + ":\n" + inside(depth - 1) + join + ":\n";
       } else if (what == 2) {
         const std::string n = fresh(), q = predicate(), out = predicate(), top = label(), end = label();
-        t += "and.b32 " + n + ", " + narrow() + ", 3;\n" + top + ":\n" + inside(depth - 1) + "setp.eq.u32 " + out + ", " + narrow() + ", " + narrow() + "; @" + out + " bra " + end + ";\nsub.s32 " + n + ", " + n +
+        t += "and.b32 " + n + ", " + narrow() + ", 3;\n" + top + ":\n" + inside(depth - 1) + "setp.eq.u32 " + out + ", " + narrow() + ", " + narrow() + "; @" + out + " bra " + end + ";\n" + inside(0) + "sub.s32 " + n + ", " + n +
              ", 1; setp.ge.s32 " + q + ", " + n + ", 0; @" + q + " bra " + top + ";\n" + end + ":\n";
       } else {
         t += assignment();

@@ -50,10 +50,11 @@ TEST_CASE("memory: an access is inside whole or not at all") {
 
 TEST_CASE("memory: bases are multiples of 16, and move with the jitter") {
   memory m(1 << 24);
-  const auto first = m.add(tensor("a", 64), 0), second = m.add(tensor("b", 64), 3), third = m.add(tensor("c", 64), 16 + 3);
+  const auto first = m.add(tensor("a", 64), 0), second = m.add(tensor("b", 64), 3), third = m.add(tensor("c", 64), 16 + 3), last = m.add(tensor("d", 64), 15);
   CHECK(first % 256 == 0);
   CHECK(second % 256 == 48);
   CHECK(third % 256 == 48);
+  CHECK(last % 256 == 240);
 }
 
 TEST_CASE("memory: pages are made on first touch, and only those") {
