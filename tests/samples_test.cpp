@@ -154,7 +154,7 @@ TEST_CASE("samples: a folder's order is model, arm, task, draw") {
 TEST_CASE("samples: a draw may be a folder of files") {
   const folder in;
   in.write("m/baseline/geglu/1/answer.md", "one");
-  in.write("m/baseline/geglu/2/src/k.cu", kernel + "// ``` ````\n");
+  in.write("m/baseline/geglu/2/src/k.cu", kernel + "/*\n````\n*/\n");
   in.write("m/baseline/geglu/2/notes.md", "See the source.\n");
   const gathered it = gather_all({in.path()});
   CHECK(it.troubles.empty());
@@ -163,7 +163,7 @@ TEST_CASE("samples: a draw may be a folder of files") {
   CHECK(it.samples[0].path == in.path("m/baseline/geglu/1"));
   const extracted both = extract(it.samples[1].output);
   REQUIRE(both.found.has_value());
-  CHECK(both.found->source == kernel + "// ``` ````\n");
+  CHECK(both.found->source == kernel + "/*\n````\n*/\n");
   CHECK(it.samples[1].path == in.path("m/baseline/geglu/2"));
   const gathered own = gather_all({in.path("m/baseline/geglu/2")});
   REQUIRE(own.samples.size() == 1);

@@ -557,7 +557,6 @@ class collector {
   }
 
   void add_line(const fs::path& list, int number, std::string_view line) {
-    if (number == 1 && line.starts_with("\xef\xbb\xbf")) line.remove_prefix(3);
     if (line.find_first_not_of(" \t\r") == line.npos) return;
     const std::string here = at(list, number);
     auto read = read_sample(line);
