@@ -5,6 +5,7 @@
 //         device/remote.hpp is the device to judge with.
 
 #include <skillbench/campaign.hpp>
+#include <skillbench/cuda/library.hpp>
 #include <skillbench/device/remote.hpp>
 #include <skillbench/evaluate.hpp>
 #include <skillbench/families.hpp>
