@@ -112,7 +112,7 @@ struct dressed {
 };
 
 // What the rare forms carry in op::imm: a rounding mode of the host and flags.
-enum dressing : std::int64_t { mode_bits = 0xffff, with_ftz = 1 << 16, with_sat = 1 << 17, with_relu = 1 << 18 };
+inline constexpr std::int64_t mode_bits = 0xffff, with_ftz = 1 << 16, with_sat = 1 << 17, with_relu = 1 << 18;
 
 template <typename F, typename T, int Arity>
 [[nodiscard]] T of_lanes(warp& w, const op& o, int l, bool ftz) {

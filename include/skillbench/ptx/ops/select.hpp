@@ -183,7 +183,7 @@ inline void make_setp(decoding& d) {
 // set: all ones (or 1.0) where the comparison holds. Rare: one loop does every
 // form, in doubles, which hold all 32-bit integers. imm packs the comparison, the
 // source type and what is asked.
-enum set_flags : std::int64_t { set_swapped = 1 << 16, set_negated = 1 << 17, set_ftz = 1 << 18, set_one = 1 << 19 };
+inline constexpr std::int64_t set_swapped = 1 << 16, set_negated = 1 << 17, set_ftz = 1 << 18, set_one = 1 << 19;
 
 [[nodiscard]] inline double set_operand(std::uint32_t bits, type t, bool ftz) noexcept {
   switch (t) {
