@@ -2,8 +2,7 @@
 // check.hpp: is a compiled candidate right, on every case of its family?
 //
 // Layer   5. Runs on any device of layer 4; knows no family by name.
-// Units   threads, CTAs, bytes, elements; a block of rows is `block_elements`
-//         output elements or one row, whichever is more.
+// Units   elements; seconds of CPU time.
 // Errors  What is wrong with the candidate is a finding. A device that cannot
 //         run a case (not_supported, too_slow, too_large) leaves that case
 //         unjudged. Every other fault is handed on: the device broke, or the
@@ -12,8 +11,7 @@
 //         that is wrong everywhere costs little. After `most_failures` cases
 //         that failed, or that were too slow, the rest is not run: `reason`
 //         and `not_run` say so and `cases` holds those alone that were.
-// Source  DESIGN.md's "Correct"; limits of compute capability 9.0: CUDA C++
-//         Programming Guide, technical specifications per compute capability.
+// Source  bounds: bound.hpp; launches: launches.hpp.
 
 #include <algorithm>
 #include <array>
@@ -21,46 +19,31 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
-#include <functional>
 #include <iterator>
-#include <limits>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
-#include <skillbench/bound.hpp>
 #include <skillbench/candidate.hpp>
 #include <skillbench/compare.hpp>
-#include <skillbench/compile.hpp>
 #include <skillbench/device.hpp>
 #include <skillbench/draw.hpp>
 #include <skillbench/family.hpp>
 #include <skillbench/fault.hpp>
 #include <skillbench/finding.hpp>
 #include <skillbench/inputs.hpp>
+#include <skillbench/launches.hpp>
 #include <skillbench/record.hpp>
+#include <skillbench/reference.hpp>
 
 namespace skillbench {
 
-inline constexpr std::int64_t block_elements = 65536;
 inline constexpr int most_failures = 3;
-inline constexpr std::int64_t most_scratch_bytes = std::int64_t{4} << 30;
 // Outputs up to this size are computed twice.
 inline constexpr std::size_t most_repeated = 262144;
-inline constexpr std::int64_t most_tensor_elements = std::int64_t{1} << 40;
-
-// What an H100 launches; beyond it the driver refuses.
-namespace h100 {
-inline constexpr extent most_grid{2147483647, 65535, 65535};
-inline constexpr extent most_block{1024, 1024, 64};
-inline constexpr std::int64_t most_threads = 1024;
-inline constexpr std::int64_t most_shared = 232448;  // static and dynamic
-inline constexpr std::int64_t registers = 65536;     // of a CTA
-}  // namespace h100
 
 struct checked {
   outcome reached = outcome::unjudged;
@@ -71,199 +54,6 @@ struct checked {
   std::size_t not_run = 0;           // cases left out after `most_failures`
   counters counted;                  // over all cases
   double cpu_seconds = 0.0;          // as the device tells
-};
-
-// ---- tensors of a case ----------------------------------------------------
-
-struct tensor_shape {
-  std::vector<std::int64_t> extents;
-  std::int64_t elements = 1;
-
-  [[nodiscard]] std::int64_t width() const {  // of a row
-    return extents.empty() ? 1 : extents.back();
-  }
-};
-
-[[nodiscard]] inline result<tensor_shape> shape_of(const argument& tensor,
-                                                   const test_case& of) {
-  const bindings known(of.integers.begin(), of.integers.end());
-  tensor_shape made;
-  for (const expression& each : tensor.shape) {
-    const auto extent = each.evaluate(known);
-    if (!extent)
-      return fault{reason::bad_input, "the shape of `" + tensor.name +
-                                          "` in case `" + of.name +
-                                          "`: " + extent.error().what};
-    const std::int64_t n = extent.value();
-    if (n < 0 || (n > 0 && made.elements > most_tensor_elements / n))
-      return fault{reason::bad_input,
-                   "the shape of `" + tensor.name + "` in case `" + of.name +
-                       "` is negative or has more than 2^40 elements"};
-    made.extents.push_back(n);
-    made.elements *= n;
-  }
-  return made;
-}
-
-[[nodiscard]] inline fill fill_of(const test_case& of, std::string_view input) {
-  for (const auto& [name, filled] : of.fills)
-    if (name == input) return filled;
-  return {};
-}
-
-// Inputs of the same name differ from case to case and type to type.
-[[nodiscard]] inline std::uint64_t input_seed(std::uint64_t seed,
-                                              const family& asked,
-                                              const test_case& of,
-                                              std::string_view input,
-                                              element type) {
-  const std::uint64_t key = mix(mix(mix(seed, asked.name), of.name), input);
-  return mix(key, static_cast<std::uint64_t>(type));
-}
-
-// The inputs as the reference sees them: the very elements that the device
-// makes. `of` must outlive the result.
-[[nodiscard]] inline case_inputs inputs_of(const family& asked,
-                                           const test_case& of, element type,
-                                           std::uint64_t seed) {
-  struct source {
-    std::string name;
-    fill filled;
-    std::uint64_t seed = 0;
-  };
-  std::vector<source> sources;
-  for (const argument& each : asked.arguments)
-    if (each.kind == argument::type::input)
-      sources.push_back({each.name, fill_of(of, each.name),
-                         input_seed(seed, asked, of, each.name, type)});
-  case_inputs made;
-  made.asked = &of;
-  made.type = type;
-  made.read = [sources = std::move(sources), type](
-                  std::string_view name, std::int64_t first,
-                  std::span<double> out) {
-    for (const source& each : sources)
-      if (each.name == name)
-        return make_elements(each.filled, each.seed, type, first, out);
-    std::fill(out.begin(), out.end(), 0.0);  // no such input
-  };
-  return made;
-}
-
-// ---- the reference --------------------------------------------------------
-
-struct reference_values {
-  std::vector<double> expected, bound;
-};
-
-// Keeps what the references say, so that several candidates of one family are
-// judged against one evaluation. Not for several threads at once.
-class reference_cache {
- public:
-  // Each element takes 16 bytes.
-  explicit reference_cache(std::int64_t most_elements = std::int64_t{1} << 24)
-      : left_(most_elements) {}
-
-  [[nodiscard]] const reference_values* find(const std::string& key) const {
-    const auto found = kept_.find(key);
-    return found == kept_.end() ? nullptr : &found->second;
-  }
-  [[nodiscard]] bool has_room(std::int64_t elements) const {
-    return elements <= left_;
-  }
-  void keep(const std::string& key, reference_values values) {
-    left_ -= static_cast<std::int64_t>(values.expected.size());
-    kept_.insert_or_assign(key, std::move(values));
-  }
-
- private:
-  std::unordered_map<std::string, reference_values> kept_;
-  std::int64_t left_ = 0;
-};
-
-// Calls `use(first, expected, bound)` for one block of rows after the other of
-// an output; `first` is a flat index. Stops at the first fault of `use`.
-using use_block = std::function<result<done>(
-    std::int64_t first, std::span<const double> expected,
-    std::span<const double> bound)>;
-
-[[nodiscard]] inline result<done> each_block(
-    const family& asked, const test_case& of, const argument& output,
-    element type, std::uint64_t seed, reference_cache* cache,
-    const use_block& use) {
-  if (!asked.reference)
-    return fault{reason::bad_argument,
-                 "the family `" + asked.name + "` has no reference"};
-  const auto shape = shape_of(output, of);
-  if (!shape) return shape.error();
-  const std::int64_t width = shape.value().width();
-  const std::int64_t elements = shape.value().elements;
-  if (elements == 0) return done{};
-  const std::int64_t rows = elements / width;
-  const std::int64_t block_rows =
-      std::max<std::int64_t>(1, block_elements / width);
-
-  std::string key;
-  const reference_values* kept = nullptr;
-  if (cache != nullptr) {
-    for (const std::string_view part :
-         {std::string_view(asked.name), std::string_view(asked.version),
-          std::string_view(of.name), name(type), std::string_view(output.name)})
-      key += std::to_string(part.size()) + ":" + std::string(part);
-    key += "#" + std::to_string(seed);
-    kept = cache->find(key);
-  }
-
-  const case_inputs given = inputs_of(asked, of, type, seed);
-  reference_values to_keep;
-  const bool keeps =
-      cache != nullptr && kept == nullptr && cache->has_room(elements);
-  std::vector<double> expected, yardstick, condition, bound;
-  for (std::int64_t row = 0; row < rows; row += block_rows) {
-    const std::int64_t some = std::min(block_rows, rows - row);
-    const auto at = static_cast<std::size_t>(row * width);
-    const auto count = static_cast<std::size_t>(some * width);
-    if (kept != nullptr) {
-      const auto used =
-          use(row * width, std::span(kept->expected).subspan(at, count),
-              std::span(kept->bound).subspan(at, count));
-      if (!used) return used.error();
-      continue;
-    }
-    // What a reference leaves unwritten is NaN, which the bound refuses.
-    for (auto* each : {&expected, &yardstick, &condition, &bound})
-      each->assign(count, std::numeric_limits<double>::quiet_NaN());
-    const reference_rows told{row, some, width, expected, yardstick, condition};
-    asked.reference(given, output.name, told);
-    // Inputs are finite, so a NaN is a mistake of the reference. Taken for the
-    // expected value it would fail every kernel.
-    const auto unsaid =
-        std::find_if(expected.begin(), expected.end(),
-                     [](double value) { return std::isnan(value); });
-    if (unsaid != expected.end())
-      return fault{reason::internal,
-                   "the reference gave no number for element " +
-                       std::to_string(row * width +
-                                      (unsaid - expected.begin()))};
-    const auto made = make_bounds(told, asked.allowed, type, bound);
-    if (!made) return made.error();
-    const auto used = use(row * width, expected, bound);
-    if (!used) return used.error();
-    if (keeps) {
-      to_keep.expected.insert(to_keep.expected.end(), expected.begin(),
-                              expected.end());
-      to_keep.bound.insert(to_keep.bound.end(), bound.begin(), bound.end());
-    }
-  }
-  if (keeps) cache->keep(key, std::move(to_keep));
-  return done{};
-}
-
-// ---- planning the launches of a case --------------------------------------
-
-struct launch_plan {
-  job asked;
-  std::vector<finding> refused;  // not empty: there is nothing to run
 };
 
 namespace check_words {
@@ -290,211 +80,6 @@ namespace check_words {
 }
 
 }  // namespace check_words
-
-// The job of one case. A fault is the family's or the caller's.
-[[nodiscard]] inline result<launch_plan> plan_case(
-    const candidate& from, const setting& chosen, const image& compiled,
-    const family& asked, const test_case& of, element type,
-    std::uint64_t seed) {
-  const manifest& wanted = from.launch;
-  if (!compiled.ok || compiled.kernels.size() != wanted.launches.size())
-    return fault{reason::bad_argument,
-                 "the image does not hold a kernel for every launch"};
-
-  launch_plan made;
-  made.asked.seed = mix(mix(mix(seed, of.name), "schedule"),
-                        static_cast<std::uint64_t>(type));
-  bindings known(of.integers.begin(), of.integers.end());
-  for (auto& each : names_of(chosen, type)) known.push_back(std::move(each));
-
-  const auto refuse = [&](code kind, std::string what, std::size_t launch_at) {
-    finding told;
-    told.kind = kind;
-    told.what = std::move(what);
-    told.element_type = name(type);
-    told.test_case = of.name;
-    if (launch_at < compiled.kernels.size())
-      told.kernel = compiled.kernels[launch_at].lowered;
-    made.refused.push_back(std::move(told));
-  };
-  constexpr std::size_t no_launch = static_cast<std::size_t>(-1);
-
-  for (const expression& each : wanted.require) {
-    const auto holds = each.evaluate(known);
-    if (!holds)
-      refuse(code::bad_manifest,
-             "`require` cannot be evaluated: " + holds.error().what, no_launch);
-    else if (holds.value() == 0)
-      refuse(code::shape_not_supported,
-             "The manifest's `require` excludes a shape of the task: `" +
-                 each.text() + "` is false for case `" + of.name + "`.",
-             no_launch);
-  }
-  if (!made.refused.empty()) return made;
-
-  // Buffers: the inputs that a launch names, every output, the scratch.
-  const auto is_named = [&](const std::string& what) {
-    return std::any_of(wanted.launches.begin(), wanted.launches.end(),
-                       [&](const launch_text& each) {
-                         return std::find(each.args.begin(), each.args.end(),
-                                          what) != each.args.end();
-                       });
-  };
-  for (const argument& each : asked.arguments) {
-    const bool input = each.kind == argument::type::input;
-    if (!input && each.kind != argument::type::output) continue;
-    if (input && !is_named(each.name)) continue;
-    const auto shape = shape_of(each, of);
-    if (!shape) return shape.error();
-    buffer tensor;
-    tensor.name = each.name;
-    tensor.use = input ? role::input : role::output;
-    tensor.type = type;
-    tensor.elements = shape.value().elements;
-    if (input) {
-      tensor.filled = fill_of(of, each.name);
-      tensor.seed = input_seed(seed, asked, of, each.name, type);
-    }
-    made.asked.buffers.push_back(std::move(tensor));
-  }
-  for (const auto& [called, bytes] : wanted.scratch) {
-    const auto size = bytes.evaluate(known);
-    if (!size) {
-      refuse(code::bad_manifest,
-             "The size of scratch `" + called +
-                 "` cannot be evaluated: " + size.error().what,
-             no_launch);
-      continue;
-    }
-    if (size.value() < 0 || size.value() > most_scratch_bytes) {
-      refuse(code::launch_refused,
-             "Scratch `" + called + "` has " + std::to_string(size.value()) +
-                 " bytes (`" + bytes.text() + "`); from 0 to 4 GiB can be had.",
-             no_launch);
-      continue;
-    }
-    buffer memory;
-    memory.name = called;
-    memory.use = role::scratch;
-    memory.elements = size.value();
-    made.asked.buffers.push_back(std::move(memory));
-  }
-
-  for (std::size_t at = 0; at < wanted.launches.size(); ++at) {
-    const launch_text& text = wanted.launches[at];
-    const kernel_image& kernel = compiled.kernels[at];
-    launch ready;
-    ready.entry = kernel.lowered;
-    const std::size_t refused_before = made.refused.size();
-
-    const auto value_of = [&](const expression& each, std::string_view what)
-        -> std::optional<std::int64_t> {
-      const auto value = each.evaluate(known);
-      if (value) return value.value();
-      refuse(code::bad_manifest,
-             "`" + std::string(what) + "` of `" + text.entry +
-                 "` cannot be evaluated: " + value.error().what,
-             at);
-      return std::nullopt;
-    };
-    const auto extents_of = [&](const std::vector<expression>& texts,
-                                std::string_view what, const extent& most,
-                                extent& into) {
-      if (texts.empty() || texts.size() > 3) {
-        refuse(code::bad_manifest,
-               "`" + std::string(what) + "` of `" + text.entry +
-                   "` has not one to three entries.",
-               at);
-        return;
-      }
-      const std::array<std::int64_t*, 3> to{&into.x, &into.y, &into.z};
-      const std::array<std::int64_t, 3> limit{most.x, most.y, most.z};
-      for (std::size_t axis = 0; axis < texts.size(); ++axis) {
-        const auto value = value_of(texts[axis], what);
-        if (!value) continue;
-        *to[axis] = *value;
-        if (*value >= 1 && *value <= limit[axis]) continue;
-        refuse(code::launch_refused,
-               "`" + std::string(what) + "` of `" + text.entry + "` has " +
-                   std::to_string(*value) + " in " + "xyz"[axis] + " (`" +
-                   texts[axis].text() + "`); an H100 takes 1 to " +
-                   std::to_string(limit[axis]) + ".",
-               at);
-      }
-    };
-    extents_of(text.grid, "grid", h100::most_grid, ready.grid);
-    extents_of(text.block, "block", h100::most_block, ready.block);
-    const auto shared = value_of(text.shared_bytes, "shared_bytes");
-
-    if (made.refused.size() == refused_before) {
-      const std::int64_t threads = ready.block.count();
-      if (threads > h100::most_threads)
-        refuse(code::launch_refused,
-               "A block of `" + text.entry + "` has " +
-                   std::to_string(threads) + " threads; an H100 takes 1024.",
-               at);
-      else if (kernel.registers) {
-        // Warps are given registers four at a time, 256 a step.
-        const std::int64_t warps = (threads + 127) / 128 * 4;
-        const std::int64_t of_warp = (*kernel.registers * 32 + 255) / 256 * 256;
-        if (warps * of_warp > h100::registers)
-          refuse(code::launch_refused,
-                 "A block of `" + text.entry + "` with " +
-                     std::to_string(threads) + " threads of " +
-                     std::to_string(*kernel.registers) +
-                     " registers needs more than the 65536 of an SM.",
-                 at);
-      }
-    }
-    if (shared) {
-      ready.shared_bytes = *shared;
-      const std::int64_t fixed = kernel.static_shared.value_or(0);
-      if (*shared < 0 || *shared > h100::most_shared - fixed)
-        refuse(code::launch_refused,
-               "`shared_bytes` of `" + text.entry + "` is " +
-                   std::to_string(*shared) + " (`" + text.shared_bytes.text() +
-                   "`)" +
-                   (fixed > 0 ? " beside " + std::to_string(fixed) +
-                                    " static bytes"
-                              : std::string()) +
-                   "; an H100 has 0 to 232448 for a block.",
-               at);
-    }
-
-    for (const std::string& called : text.args) {
-      kernel_argument ready_argument;
-      ready_argument.name = called;
-      const auto is_called = [&](const auto& pair) {
-        return pair.first == called;
-      };
-      const auto memory = std::find_if(
-          made.asked.buffers.begin(), made.asked.buffers.end(),
-          [&](const buffer& each) { return each.name == called; });
-      const auto integer =
-          std::find_if(of.integers.begin(), of.integers.end(), is_called);
-      const auto real =
-          std::find_if(of.reals.begin(), of.reals.end(), is_called);
-      if (memory != made.asked.buffers.end()) {
-        ready_argument.value = memory - made.asked.buffers.begin();
-      } else if (integer != of.integers.end()) {
-        ready_argument.kind = kernel_argument::type::integer;
-        ready_argument.value = integer->second;
-      } else if (real != of.reals.end()) {
-        ready_argument.kind = kernel_argument::type::real;
-        ready_argument.real = real->second;
-      } else if (!std::any_of(wanted.scratch.begin(), wanted.scratch.end(),
-                              is_called)) {  // else its size was refused
-        refuse(code::bad_manifest,
-               "`args` of `" + text.entry + "` names `" + called +
-                   "`, which is neither of the task nor scratch.",
-               at);
-      }
-      ready.args.push_back(std::move(ready_argument));
-    }
-    made.asked.launches.push_back(std::move(ready));
-  }
-  return made;
-}
 
 // ---- judging one case -----------------------------------------------------
 
@@ -858,103 +443,6 @@ struct case_verdict {
                    (failed == most_failures ? " that failed."
                                             : " that were too slow.");
   }
-  return made;
-}
-
-// ---- answers made on the host ---------------------------------------------
-
-// Writes `answer`, whole rows of `output` of `width` elements each, of which
-// the first element has the flat index `first`. Used to hold a family's cases
-// and bounds to what must pass and what must fail.
-using answer_function = std::function<void(
-    const case_inputs& given, std::string_view output, std::int64_t first,
-    std::int64_t width, std::span<double> answer)>;
-
-// How answers, rounded to the element type, agree over all outputs of a case.
-[[nodiscard]] inline result<agreement> judge_answers(
-    const family& asked, const test_case& of, element type, std::uint64_t seed,
-    const answer_function& answers) {
-  const case_inputs given = inputs_of(asked, of, type, seed);
-  agreement all;
-  std::vector<double> actual;
-  for (const argument& output : asked.arguments) {
-    if (output.kind != argument::type::output) continue;
-    const auto shape = shape_of(output, of);
-    if (!shape) return shape.error();
-    const auto walked = each_block(
-        asked, of, output, type, seed, nullptr,
-        [&](std::int64_t first, std::span<const double> expected,
-            std::span<const double> bound) -> result<done> {
-          actual.assign(expected.size(), 0.0);
-          answers(given, output.name, first, shape.value().width(), actual);
-          for (double& value : actual) value = rounded(type, value);
-          const auto seen = compare(expected, actual, bound, type);
-          if (!seen) return seen.error();
-          all.add(seen.value(), first);
-          return done{};
-        });
-    if (!walked) return walked.error();
-  }
-  return all;
-}
-
-// Whether such answers pass. A fault does not pass; judge_answers tells it.
-[[nodiscard]] inline bool accepts(const family& asked, const test_case& of,
-                                  element type, std::uint64_t seed,
-                                  const answer_function& answers) {
-  const auto seen = judge_answers(asked, of, type, seed, answers);
-  return seen && seen.value().agrees();
-}
-
-// Answers that take no thought: no case may accept one of them in any element
-// type. The copies and the mean are of the family's first input.
-[[nodiscard]] inline std::vector<std::pair<std::string, answer_function>>
-trivial_answers(const family& asked) {
-  std::vector<std::pair<std::string, answer_function>> made;
-  made.emplace_back("zeros", [](const case_inputs&, std::string_view,
-                                std::int64_t, std::int64_t,
-                                std::span<double> answer) {
-    std::fill(answer.begin(), answer.end(), 0.0);
-  });
-  const auto first_input = std::find_if(
-      asked.arguments.begin(), asked.arguments.end(), [](const argument& each) {
-        return each.kind == argument::type::input;
-      });
-  if (first_input == asked.arguments.end()) return made;
-
-  made.emplace_back(
-      "copy of " + first_input->name,
-      [input = *first_input](const case_inputs& given, std::string_view,
-                             std::int64_t first, std::int64_t,
-                             std::span<double> answer) {
-        const auto shape = shape_of(input, *given.asked);
-        const std::int64_t whole = shape ? shape.value().elements : 0;
-        for (std::size_t at = 0; whole > 0 && at < answer.size();) {
-          const std::int64_t from =
-              (first + static_cast<std::int64_t>(at)) % whole;
-          const std::size_t some =
-              std::min(answer.size() - at,
-                       static_cast<std::size_t>(whole - from));
-          given.read(input.name, from, answer.subspan(at, some));
-          at += some;
-        }
-      });
-  made.emplace_back(
-      "mean of " + first_input->name,
-      [input = *first_input](const case_inputs& given, std::string_view,
-                             std::int64_t, std::int64_t,
-                             std::span<double> answer) {
-        const auto shape = shape_of(input, *given.asked);
-        const std::int64_t whole = shape ? shape.value().elements : 0;
-        std::vector<double> values(
-            static_cast<std::size_t>(std::min(whole, block_elements)));
-        given.read(input.name, 0, values);
-        double sum = 0.0;
-        for (const double value : values) sum += value;
-        std::fill(answer.begin(), answer.end(),
-                  values.empty() ? 0.0
-                                 : sum / static_cast<double>(values.size()));
-      });
   return made;
 }
 

@@ -23,6 +23,7 @@
 #include <skillbench/cuda/library.hpp>
 #include <skillbench/cuda/nvrtc.hpp>
 #include <skillbench/device.hpp>
+#include <skillbench/h100.hpp>
 #include <skillbench/inputs.hpp>
 #include <skillbench/ptx/decoder.hpp>
 #include <skillbench/ptx/gate.hpp>
@@ -33,7 +34,6 @@ namespace skillbench {
 
 inline constexpr std::uint64_t most_memory = std::uint64_t{1} << 30;
 inline constexpr std::uint64_t most_job_instructions = 4'000'000'000;
-inline constexpr std::int64_t most_shared_bytes = 227 << 10;  // of a CTA
 
 class ptx_device : public device {
  public:
@@ -222,13 +222,13 @@ class ptx_device : public device {
       return f;
     };
     // Extent by extent first: their products may not fit.
-    const auto within = [](const extent& e, std::int64_t x, std::int64_t y, std::int64_t z) {
-      return e.x >= 1 && e.x <= x && e.y >= 1 && e.y <= y && e.z >= 1 && e.z <= z;
+    const auto within = [](const extent& e, const extent& most) {
+      return e.x >= 1 && e.x <= most.x && e.y >= 1 && e.y <= most.y && e.z >= 1 && e.z <= most.z;
     };
-    if (!within(one.block, 1024, 1024, 64) || one.block.count() > 1024)
-      return refuse(code::launch_refused, "a launch of " + words(one.block) + " threads a CTA is not possible: at most (1024, 1024, 64) and 1024 in all");
-    if (!within(one.grid, 2147483647, 65535, 65535))
-      return refuse(code::launch_refused, "a launch on a grid of " + words(one.grid) + " CTAs is not possible: at most (2147483647, 65535, 65535)");
+    if (!within(one.block, h100::most_block) || one.block.count() > h100::most_threads)
+      return refuse(code::launch_refused, "a launch of " + words(one.block) + " threads a CTA is not possible: at most " + words(h100::most_block) + " and " + std::to_string(h100::most_threads) + " in all");
+    if (!within(one.grid, h100::most_grid))
+      return refuse(code::launch_refused, "a launch on a grid of " + words(one.grid) + " CTAs is not possible: at most " + words(h100::most_grid));
     const std::int64_t threads = one.block.count();
     if (!p.reqntid.empty()) {
       std::int64_t wanted[3] = {1, 1, 1};
@@ -237,7 +237,7 @@ class ptx_device : public device {
       if (one.block != asked)
         return refuse(code::launch_refused, "the launch has " + words(one.block) + " threads a CTA; " + p.entry + " wants " + words(asked));
     }
-    std::int64_t allowed = 1024;
+    std::int64_t allowed = h100::most_threads;
     if (!p.maxntid.empty()) {
       allowed = 1;
       for (const std::int64_t n : p.maxntid) allowed *= n;
@@ -245,8 +245,8 @@ class ptx_device : public device {
     if (threads > allowed)
       return refuse(code::launch_refused, "the launch has " + std::to_string(threads) + " threads a CTA; __launch_bounds__ of " + p.entry + " allows " + std::to_string(allowed));
     const std::int64_t shared = one.shared_bytes + p.dynamic_offset;
-    if (one.shared_bytes < 0 || shared > most_shared_bytes)
-      return refuse(code::launch_refused, "the launch needs " + std::to_string(shared) + " bytes of shared memory a CTA; an H100 has " + std::to_string(most_shared_bytes));
+    if (one.shared_bytes < 0 || shared > h100::most_shared)
+      return refuse(code::launch_refused, "the launch needs " + std::to_string(shared) + " bytes of shared memory a CTA; an H100 has " + std::to_string(h100::most_shared));
     if (one.args.size() != p.parameters.size())
       return refuse(code::bad_manifest, "the kernel has " + std::to_string(p.parameters.size()) + " parameters; the manifest lists " + std::to_string(one.args.size()) + " args");
     const ptx::function* source = nullptr;
