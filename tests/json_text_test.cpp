@@ -312,14 +312,28 @@ TEST_CASE("json_text: what hidden cases are drawn from, and its refusals") {
   const std::string eps = R"("reals": {"eps": [1]})";
   says(told(R"({"most_elements": 90})"), "count");
   says(told(R"({"count": 1})"), "most_elements");
-  says(told(R"({"count": 1001, "most_elements": 9, )" + eps + "}"), "/hidden/count");
+  says(told(R"({"count": 1001, "most_elements": 9, )" + eps + "}"),
+       "/hidden/count");
   says(told(R"({"count": 1, "most_elements": 0, )" + eps + "}"), "positive");
-  says(told(R"({"count": 1, "most_elements": 9})"), "nothing to draw \"eps\" from");
+  says(told(R"({"count": 1, "most_elements": 9})"),
+       "nothing to draw \"eps\" from");
   says(told(R"({"count": 1, "most_elements": 9, "sizes": {}})"), "sizes");
-  says(told(R"({"count": 1, "most_elements": 9, "integers": {"cols": [21]}, )" + eps + "}"), "from 1 to 20");
-  says(told(R"({"count": 1, "most_elements": 9, "integers": {"depth": [2]}, )" + eps + "}"), "no such argument");
-  says(told(R"({"count": 1, "most_elements": 9, "fills": {"y": [{"kind": "normal"}]}, )" + eps + "}"), "no such argument");
-  says(told(R"({"count": 1, "most_elements": 9, "fills": {"x": [{"kind": "normal", "row": "depth"}]}, )" + eps + "}"), "depth");
+  says(told(R"({"count": 1, "most_elements": 9, "integers": {"cols": [21]}, )" +
+            eps + "}"),
+       "from 1 to 20");
+  says(told(R"({"count": 1, "most_elements": 9, "integers": {"depth": [2]}, )" +
+            eps + "}"),
+       "no such argument");
+  says(
+      told(
+          R"({"count": 1, "most_elements": 9, "fills": {"y": [{"kind": "normal"}]}, )" +
+          eps + "}"),
+      "no such argument");
+  says(
+      told(
+          R"({"count": 1, "most_elements": 9, "fills": {"x": [{"kind": "normal", "row": "depth"}]}, )" +
+          eps + "}"),
+      "depth");
 }
 
 TEST_CASE("json_text: a family with the defaults its cases leave out") {
@@ -337,6 +351,10 @@ TEST_CASE("json_text: a family with the defaults its cases leave out") {
   CHECK(one.fills[0].second == fill{pattern::spike, 2.0, -1.0, 7});
   CHECK(one.fills[1].first == "w");
   CHECK(one.fills[1].second == fill{pattern::normal, 1.0, 0.0, 7});
+  const auto without =
+      read_family(changed(small_family, ", \"row\": \"cols\"", ""), "", "", {});
+  REQUIRE(without.ok());
+  CHECK(without.value().cases[0].fills[0].second.row == 14);
   CHECK(it.allowed.c == 4);
   CHECK(it.bytes.text() == "rows * cols * sizeof_T");
 }

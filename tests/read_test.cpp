@@ -156,6 +156,8 @@ TEST_CASE("read: no manifest, an empty one and a cut one are told apart") {
   const finding empty = refused(read("\n/* skillbench: see below */\n"));
   says(empty.what, "holds no JSON object");
   CHECK(empty.line == 2);
+  says(refused(read("/* skillbench {\"family\": \"a\\\"}b\"} */")).what,
+       "\"entry\" is missing");
   says(refused(read("/* skillbench\n{\"family\": \"geglu\",\n")).what,
        "unexpected end of input");
 }
