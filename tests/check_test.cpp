@@ -331,6 +331,84 @@ TEST_CASE("check: hidden cases are drawn from the seed and judged like the other
   CHECK(hidden == 3);
 }
 
+namespace {
+
+// A family with a shape of which a part alone is run: 2^20 rows of 4096.
+family with_overflow() {
+  auto made = norm_family();
+  for (argument& each : made.arguments) each.most = std::int64_t{1} << 20;
+  made.overflow = {sized("huge", 1 << 20, 4096)};
+  return made;
+}
+
+// The right kernel; of the huge case, row `row` alone with `spoil` done to it.
+fake_device partial(std::int64_t row, std::function<void(std::vector<double>&)> spoil,
+                    bool writes = true) {
+  const auto right = right_but([](const job&, std::vector<double>&, run_report&) {});
+  return fake_device([=](const job& asked) -> result<run_report> {
+    if (asked.ctas.empty()) return right(asked);
+    run_report made;
+    if (!writes) return made;
+    std::vector<double> x(4096), y(4096);
+    make_elements(asked.buffers[0].filled, asked.buffers[0].seed, asked.buffers[0].type, row * 4096, std::span(x));
+    const auto w = input(asked, "w");
+    norm_row(x.data(), w.data(), 4096, 1e-5, y.data(), nullptr);
+    spoil(y);
+    made.outputs.push_back({2, bytes_of(y, asked.buffers[2].type), row * 4096 * 4});
+    return made;
+  });
+}
+
+}  // namespace
+
+TEST_CASE("check: of a shape beyond 2^31 elements the ends and the middle are run") {
+  auto on = partial(1 << 19, [](std::vector<double>&) {});
+  const auto made = outcome_on(on, with_overflow());
+  CHECK(made.reached == outcome::correct);
+  CHECK(made.findings.empty());
+  REQUIRE(made.cases.size() == 5);
+  CHECK(made.cases[4].test_case == "huge");
+  CHECK(made.cases[4].compared == 4096);
+  const std::vector<std::int64_t>& ctas = on.jobs.back().ctas;
+  for (const std::int64_t each : {0, 1, (1 << 19) - 1, 1 << 19, (1 << 20) - 1})
+    CHECK(std::count(ctas.begin(), ctas.end(), each) == 1);
+  CHECK(boundary_ctas(1) == std::vector<std::int64_t>{0});
+}
+
+TEST_CASE("check: what a part of a huge shape got wrong fails, and so does writing nothing") {
+  auto wrong = partial((1 << 20) - 1, [](std::vector<double>& y) { y[7] += 1; });
+  const auto seen = outcome_on(wrong, with_overflow());
+  CHECK(seen.reached == outcome::wrong);
+  REQUIRE(seen.findings.size() == 1);
+  CHECK(seen.findings[0].index == (std::int64_t{1} << 32) - 4096 + 7);
+
+  auto nothing = partial(0, [](std::vector<double>&) {}, false);
+  const auto silent = outcome_on(nothing, with_overflow());
+  CHECK(silent.reached == outcome::wrong);
+  CHECK(silent.findings[0].kind == code::unwritten_output);
+}
+
+TEST_CASE("check: a huge shape that cannot be run in part is a note") {
+  auto from = norm_candidate();
+  from.launch.scratch = {{"space", parsed("rows * 4096")}};
+  auto on = right_device();
+  const auto tied = outcome_on(on, with_overflow(), from);
+  CHECK(tied.reached == outcome::correct);
+  REQUIRE(tied.findings.size() == 1);
+  CHECK(tied.findings[0].kind == code::size_not_checked);
+  CHECK(tied.findings[0].weight == severity::note);
+
+  const auto right = right_but([](const job&, std::vector<double>&, run_report&) {});
+  fake_device slow([=](const job& asked) -> result<run_report> {
+    if (asked.ctas.empty()) return right(asked);
+    return fault{reason::too_slow, "enough"};
+  });
+  const auto late = outcome_on(slow, with_overflow());
+  CHECK(late.reached == outcome::correct);
+  REQUIRE(late.findings.size() == 1);
+  CHECK(has(late.findings[0].what, "enough"));
+}
+
 TEST_CASE("check: the job is what manifest and case ask for") {
   auto on = right_device();
   auto from = norm_candidate();

@@ -47,6 +47,7 @@ constexpr struct {
     {27, code::sleeps, "sleeps"},
     {28, code::cache_policy, "cache_policy"},
     {29, code::not_reproducible, "not_reproducible"},
+    {30, code::size_not_checked, "size_not_checked"},
 };
 
 constexpr struct {

@@ -89,18 +89,20 @@ struct output_verdict {
   std::optional<finding> wrong;
 };
 
-[[nodiscard]] inline result<output_verdict> judge_output(
+// Judges the elements of an output from `begin` on that `bytes` holds.
+[[nodiscard]] inline result<output_verdict> judge_part(
     const family& asked, const test_case& of, const argument& output,
-    element type, std::uint64_t seed, std::span<const std::byte> bytes,
-    reference_cache* cache) {
+    element type, std::uint64_t seed, std::int64_t begin,
+    std::span<const std::byte> bytes, reference_cache* cache) {
   const auto shape = shape_of(output, of);
   if (!shape) return shape.error();
-  const std::int64_t elements = shape.value().elements;
-  if (bytes.size() != static_cast<std::size_t>(elements) * size_of(type))
-    return fault{reason::child_protocol,
-                 "the device gave " + std::to_string(bytes.size()) +
-                     " bytes for output `" + output.name + "` of " +
-                     std::to_string(elements) + " elements"};
+  const std::int64_t width = std::max<std::int64_t>(shape.value().width(), 1);
+  const std::int64_t end =
+      begin + static_cast<std::int64_t>(bytes.size() / size_of(type));
+  const bool whole = begin == 0 && end == shape.value().elements;
+  const row_range only =
+      whole ? row_range{}
+            : row_range{begin / width, (end + width - 1) / width};
 
   output_verdict told;
   std::vector<double> actual;
@@ -109,21 +111,29 @@ struct output_verdict {
       asked, of, output, type, seed, cache,
       [&](std::int64_t first, std::span<const double> expected,
           std::span<const double> bound) -> result<done> {
-        actual.resize(expected.size());
+        const std::int64_t from = std::max(first, begin);
+        const std::int64_t to = std::min(
+            first + static_cast<std::int64_t>(expected.size()), end);
+        if (from >= to) return done{};
+        const auto skip = static_cast<std::size_t>(from - first);
+        actual.resize(static_cast<std::size_t>(to - from));
         decode(type,
-               bytes.subspan(static_cast<std::size_t>(first) * size_of(type)),
+               bytes.subspan(static_cast<std::size_t>(from - begin) *
+                             size_of(type)),
                actual);
-        const auto seen = compare(expected, actual, bound, type);
+        const auto seen = compare(expected.subspan(skip, actual.size()), actual,
+                                  bound.subspan(skip, actual.size()), type);
         if (!seen) return seen.error();
         if (!told.seen.first_wrong && seen.value().first_wrong) {
           const auto i = static_cast<std::size_t>(*seen.value().first_wrong);
-          first_expected = expected[i];
+          first_expected = expected[skip + i];
           first_actual = actual[i];
-          first_bound = bound[i];
+          first_bound = bound[skip + i];
         }
-        told.seen.add(seen.value(), first);
+        told.seen.add(seen.value(), from);
         return done{};
-      });
+      },
+      only);
   if (!walked)
     return fault{walked.error().why, "the reference of `" + asked.name +
                                          "`, case `" + of.name + "`, " +
@@ -152,6 +162,21 @@ struct output_verdict {
   why.what += ".";
   told.wrong = std::move(why);
   return told;
+}
+
+[[nodiscard]] inline result<output_verdict> judge_output(
+    const family& asked, const test_case& of, const argument& output,
+    element type, std::uint64_t seed, std::span<const std::byte> bytes,
+    reference_cache* cache) {
+  const auto shape = shape_of(output, of);
+  if (!shape) return shape.error();
+  const std::int64_t elements = shape.value().elements;
+  if (bytes.size() != static_cast<std::size_t>(elements) * size_of(type))
+    return fault{reason::child_protocol,
+                 "the device gave " + std::to_string(bytes.size()) +
+                     " bytes for output `" + output.name + "` of " +
+                     std::to_string(elements) + " elements"};
+  return judge_part(asked, of, output, type, seed, 0, bytes, cache);
 }
 
 struct case_verdict {
@@ -320,6 +345,109 @@ struct case_verdict {
   return made;
 }
 
+// ---- shapes beyond 2^31 elements -------------------------------------------
+
+inline constexpr std::uint64_t most_partial_instructions = 1'000'000;
+inline constexpr std::int64_t most_partial_elements = 4 << 20;
+
+// The CTAs at both ends and around the places where 32-bit indices wrap.
+[[nodiscard]] inline std::vector<std::int64_t> boundary_ctas(std::int64_t n) {
+  std::vector<std::int64_t> picked;
+  for (const std::int64_t each :
+       {std::int64_t{0}, std::int64_t{1}, n / 8, n / 4, n / 2 - 1, n / 2,
+        n / 2 + 1, n / 4 * 3, n - 2, n - 1})
+    if (each >= 0 && each < n) picked.push_back(each);
+  std::sort(picked.begin(), picked.end());
+  picked.erase(std::unique(picked.begin(), picked.end()), picked.end());
+  return picked;
+}
+
+// Runs some CTAs of a shape that is too large to be run whole, and judges what
+// they wrote. CTAs that other launches or scratch tie together, or that have too
+// much to do each, are not run: a note says so.
+[[nodiscard]] inline result<case_verdict> check_overflow(
+    const candidate& from, const setting& chosen, const image& compiled,
+    const family& asked, const test_case& of, element type, device& on,
+    std::uint64_t seed) {
+  case_verdict made;
+  made.told.test_case = of.name;
+  made.told.element_type = name(type);
+  const auto say = [&](code kind, severity weight, std::string what) {
+    finding each;
+    each.kind = kind;
+    each.weight = weight;
+    each.what = std::move(what);
+    each.test_case = of.name;
+    each.element_type = name(type);
+    made.findings.push_back(std::move(each));
+  };
+  const auto not_checked = [&](const std::string& why) {
+    say(code::size_not_checked, severity::note,
+        "shapes beyond 2^31 elements were not checked: " + why);
+  };
+
+  if (from.launch.launches.size() != 1 || !from.launch.scratch.empty()) {
+    not_checked("several launches or scratch tie the CTAs together");
+    return made;
+  }
+  auto planned = plan_case(from, chosen, compiled, asked, of, type, seed);
+  if (!planned) return planned.error();
+  if (!planned.value().refused.empty()) {
+    made.findings = std::move(planned.value().refused);
+    made.told.reached = reached_by(made.findings);
+    return made;
+  }
+  job& todo = planned.value().asked;
+  todo.ctas = boundary_ctas(todo.launches[0].grid.count());
+  todo.most_instructions = most_partial_instructions;
+  auto ran = on.run(todo);
+  if (!ran) {
+    if (!leaves_unjudged(ran.error().why)) return ran.error();
+    not_checked(ran.error().what);
+    return made;
+  }
+  for (finding& each : ran.value().findings) {
+    each.test_case = of.name;
+    each.element_type = name(type);
+    made.findings.push_back(std::move(each));
+  }
+  made.told.reached = reached_by(made.findings);
+  if (made.told.reached < outcome::wrong) return made;
+  if (ran.value().outputs.empty())
+    say(code::unwritten_output, severity::fails,
+        "none of the CTAs at both ends and in the middle of the grid wrote "
+        "anything");
+
+  std::int64_t left = most_partial_elements;
+  for (const output_bytes& each : ran.value().outputs) {
+    const buffer& tensor = todo.buffers[static_cast<std::size_t>(each.buffer)];
+    const argument* output = nullptr;
+    for (const argument& one : asked.arguments)
+      if (one.name == tensor.name) output = &one;
+    if (output == nullptr) continue;
+    const auto per = static_cast<std::int64_t>(size_of(type));
+    const auto some = std::min(
+        left, static_cast<std::int64_t>(each.bytes.size()) / per);
+    if (some <= 0) break;
+    left -= some;
+    auto judged = judge_part(
+        asked, of, *output, type, seed, each.first / per,
+        std::as_bytes(std::span(each.bytes))
+            .first(static_cast<std::size_t>(some * per)),
+        nullptr);
+    if (!judged) return judged.error();
+    made.told.compared += judged.value().seen.compared;
+    made.told.wrong += judged.value().seen.wrong;
+    made.told.worst_share =
+        std::max(made.told.worst_share, judged.value().seen.worst_share);
+    if (!judged.value().wrong) continue;
+    made.findings.push_back(std::move(*judged.value().wrong));
+    break;
+  }
+  made.told.reached = reached_by(made.findings);
+  return made;
+}
+
 // ---- judging all cases ----------------------------------------------------
 
 [[nodiscard]] inline result<std::vector<const test_case*>> smallest_first(
@@ -368,14 +496,22 @@ struct case_verdict {
     return made;
   }
 
+  // Shapes of which only a part is run come last.
+  std::vector<const test_case*> todo = cases.value();
+  for (const test_case& each : asked.overflow) todo.push_back(&each);
+
   int failed = 0, slow = 0;
-  for (const test_case* of : cases.value()) {
+  for (std::size_t i = 0; i < todo.size(); ++i) {
+    const test_case* const of = todo[i];
     if (failed == most_failures || slow == most_failures) {
       ++made.not_run;
       continue;
     }
-    auto judged = check_case(from, chosen, compiled, asked, *of, type, on, seed,
-                             cache);
+    auto judged = i < cases.value().size()
+                      ? check_case(from, chosen, compiled, asked, *of, type, on,
+                                   seed, cache)
+                      : check_overflow(from, chosen, compiled, asked, *of, type,
+                                       on, seed);
     if (!judged) return judged.error();
     case_verdict& verdict = judged.value();
     const outcome reached = verdict.told.reached;
@@ -437,8 +573,7 @@ struct case_verdict {
     if (!made.reason.empty() && made.reason.back() == '.')
       made.reason.pop_back();
     made.reason += "; " + std::to_string(made.not_run) + " of " +
-                   std::to_string(cases.value().size()) +
-                   " cases were not run after " +
+                   std::to_string(todo.size()) + " cases were not run after " +
                    std::to_string(most_failures) +
                    (failed == most_failures ? " that failed."
                                             : " that were too slow.");

@@ -89,6 +89,9 @@ struct job {
   std::vector<launch> launches;  // in order, one stream
   std::uint64_t seed = 0;        // schedule, addresses, poison
   std::uint64_t most_instructions = 0;  // warp instructions; 0: the device's own
+  // Not empty: of each launch only these CTAs run (linear numbers, x fastest),
+  // and outputs come back as the runs of bytes that they wrote.
+  std::vector<std::int64_t> ctas;
 };
 
 // Exact counts over all launches of a job.
@@ -102,7 +105,8 @@ struct counters {
 
 struct output_bytes {
   std::int64_t buffer = 0;  // index into job::buffers
-  std::string bytes;        // whole tensor, device byte order (little endian)
+  std::string bytes;        // device byte order (little endian)
+  std::int64_t first = 0;   // byte of the tensor that `bytes` starts at
 };
 
 struct run_report {

@@ -91,6 +91,7 @@ struct family {
   std::string version;                // of contract and cases together
   std::vector<argument> arguments;
   std::vector<test_case> cases;       // public
+  std::vector<test_case> overflow;    // beyond 2^31 elements: some CTAs run
   hidden_plan hidden;
   tolerance allowed;
   expression bytes, operations;       // over the integers and sizeof_T

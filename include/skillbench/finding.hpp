@@ -85,8 +85,9 @@ enum class code : std::uint8_t {
   sleeps = 27,             // nanosleep
   cache_policy = 28,       // createpolicy
   not_reproducible = 29,   // other bits in another run, within the bound
+  size_not_checked = 30,   // a shape too large for us to run a part of
 };
-inline constexpr code last_code = code::not_reproducible;
+inline constexpr code last_code = code::size_not_checked;
 
 [[nodiscard]] constexpr std::string_view name(code what) noexcept {
   switch (what) {
@@ -120,6 +121,7 @@ inline constexpr code last_code = code::not_reproducible;
     case code::sleeps: return "sleeps";
     case code::cache_policy: return "cache_policy";
     case code::not_reproducible: return "not_reproducible";
+    case code::size_not_checked: return "size_not_checked";
   }
   return "unknown";
 }

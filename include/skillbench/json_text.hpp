@@ -849,7 +849,8 @@ inline bool read_hidden(reader& in, const value& from, const family& of,
 
 inline bool read_family(reader& in, const value& from, family& into) {
   if (!in.object(from, "a family",
-                 {"name", "title", "version", "arguments", "cases", "hidden",
+                 {"name", "title", "version", "arguments", "cases", "overflow",
+                  "hidden",
                   "tolerance", "work"}))
     return false;
   const value* const name = in.need(from, "name");
@@ -887,6 +888,14 @@ inline bool read_family(reader& in, const value& from, family& into) {
     test_case made;
     if (!read_case(in, one, into, made)) return false;
     into.cases.push_back(std::move(made));
+  }
+  if (const value* const overflow = from.find("overflow")) {
+    if (!in.array(*overflow, "an array of cases", 0, 16)) return false;
+    for (const value& one : overflow->items) {
+      test_case made;
+      if (!read_case(in, one, into, made)) return false;
+      into.overflow.push_back(std::move(made));
+    }
   }
   if (const value* const hidden = from.find("hidden"))
     if (!read_hidden(in, *hidden, into, into.hidden)) return false;

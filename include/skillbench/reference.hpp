@@ -144,6 +144,9 @@ class reference_cache {
 
 // Calls `use(first, expected, bound)` for one block of rows after the other of
 // an output; `first` is a flat index. Stops at the first fault of `use`.
+struct row_range {  // rows first .. end - 1; all of them when end is 0
+  std::int64_t first = 0, end = 0;
+};
 using use_block = std::function<result<done>(
     std::int64_t first, std::span<const double> expected,
     std::span<const double> bound)>;
@@ -151,7 +154,7 @@ using use_block = std::function<result<done>(
 [[nodiscard]] inline result<done> each_block(
     const family& asked, const test_case& of, const argument& output,
     element type, std::uint64_t seed, reference_cache* cache,
-    const use_block& use) {
+    const use_block& use, row_range only = {}) {
   if (!asked.reference)
     return fault{reason::bad_argument,
                  "the family `" + asked.name + "` has no reference"};
@@ -160,7 +163,9 @@ using use_block = std::function<result<done>(
   const std::int64_t width = shape.value().width();
   const std::int64_t elements = shape.value().elements;
   if (elements == 0) return done{};
-  const std::int64_t rows = elements / width;
+  const bool whole = only.end == 0;
+  const std::int64_t rows = whole ? elements / width : only.end;
+  if (!whole) cache = nullptr;
   const std::int64_t block_rows =
       std::max<std::int64_t>(1, block_elements / width);
 
@@ -180,7 +185,7 @@ using use_block = std::function<result<done>(
   const bool keeps =
       cache != nullptr && kept == nullptr && cache->has_room(elements);
   std::vector<double> expected, yardstick, condition, bound;
-  for (std::int64_t row = 0; row < rows; row += block_rows) {
+  for (std::int64_t row = only.first; row < rows; row += block_rows) {
     const std::int64_t some = std::min(block_rows, rows - row);
     const auto at = static_cast<std::size_t>(row * width);
     const auto count = static_cast<std::size_t>(some * width);

@@ -119,7 +119,7 @@ void fields(A& with, T& it) {
 
 template <typename A, like<job> T>
 void fields(A& with, T& it) {
-  with(it.buffers, it.launches, it.seed, it.most_instructions);
+  with(it.buffers, it.launches, it.seed, it.most_instructions, it.ctas);
 }
 
 template <typename A, like<counters> T>
@@ -129,7 +129,7 @@ void fields(A& with, T& it) {
 }
 
 template <typename A, like<output_bytes> T>
-void fields(A& with, T& it) { with(it.buffer, it.bytes); }
+void fields(A& with, T& it) { with(it.buffer, it.bytes, it.first); }
 
 template <typename A, like<run_report> T>
 void fields(A& with, T& it) {

@@ -112,6 +112,9 @@ class ptx_device : public device {
       plan.dynamic_shared = static_cast<std::uint64_t>(one.shared_bytes);
       plan.seed = mix(asked.seed, "schedule");
       plan.most_instructions = left;
+      for (const std::int64_t cta : asked.ctas)
+        if (cta >= 0 && cta < one.grid.count()) plan.ctas.push_back(static_cast<std::uint64_t>(cta));
+      if (!asked.ctas.empty() && plan.ctas.empty()) continue;
       plan.parameters = parameters(*program.value(), one, global, first);
       auto counted = machine.launch(*program.value(), plan);
       if (!counted) return counted.error();
@@ -126,7 +129,7 @@ class ptx_device : public device {
     }
     for (auto& f : seen.findings()) out.findings.push_back(std::move(f));
     tell_gate(asked, out);
-    collect(global, first, asked, out);
+    asked.ctas.empty() ? collect(global, first, asked, out) : collect_written(global, first, asked, out);
     out.cpu_seconds = cpu_seconds() - before;
     return out;
   }
@@ -331,6 +334,42 @@ class ptx_device : public device {
       never.tell(code::unwritten_output, of + (never.count == 1 ? "was" : "were") + " never written", b.name, out);
       undefined_bits.tell(code::undefined_output, of + "got an undefined value (from a register or memory that was never written)", b.name, out);
       out.outputs.push_back(std::move(whole));
+    }
+  }
+
+  // Of a run of some CTAs: what was written, as runs of bytes.
+  static void collect_written(ptx::memory& global, std::size_t first, const job& asked, run_report& out) {
+    for (std::size_t i = 0; i < asked.buffers.size(); ++i) {
+      if (asked.buffers[i].use != role::output) continue;
+      ptx::allocation& a = global.at(first + i);
+      tally undefined_bits;
+      const auto per = static_cast<std::uint64_t>(a.element_bytes);
+      output_bytes* open = nullptr;
+      for (std::size_t k = 0; k < a.pages.size(); ++k) {
+        const ptx::page& p = a.pages[k];
+        if (!p.data || !p.shadow) continue;
+        const std::uint64_t begin = std::max(a.origin + k * ptx::page_bytes, a.base);
+        const std::uint64_t end = std::min(a.origin + (k + 1) * ptx::page_bytes, a.end());
+        const std::uint64_t in_page = (begin - a.origin) & (ptx::page_bytes - 1);
+        for (std::uint64_t at = 0; at + per <= end - begin; at += per) {
+          bool written = true;
+          for (std::uint64_t n = 0; n < per; ++n) {
+            const std::uint8_t shade = p.shadow[in_page + at + n];
+            written &= shade == ptx::defined;
+            if (shade == ptx::undefined && n == 0) undefined_bits.add((begin - a.base + at) / per, 1);
+          }
+          if (!written) continue;
+          const auto offset = static_cast<std::int64_t>(begin - a.base + at);
+          if (!open || open->first + static_cast<std::int64_t>(open->bytes.size()) != offset) {
+            out.outputs.emplace_back();
+            open = &out.outputs.back();
+            open->buffer = static_cast<std::int64_t>(i);
+            open->first = offset;
+          }
+          open->bytes.append(reinterpret_cast<const char*>(p.data.get() + in_page + at), per);
+        }
+      }
+      undefined_bits.tell(code::undefined_output, " elements of " + a.name + " got an undefined value (from a register or memory that was never written)", a.name, out);
     }
   }
 

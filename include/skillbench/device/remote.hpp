@@ -109,7 +109,9 @@ class remote final : public device {
     std::uint64_t most = most_text;
     for (const buffer& each : asked.buffers) {
       if (each.use != role::output) continue;
-      const std::int64_t bytes = each.bytes();
+      const std::int64_t bytes =
+          asked.ctas.empty() ? each.bytes()
+                             : std::min(each.bytes(), std::int64_t{1} << 30);
       if (bytes > 0) most += static_cast<std::uint64_t>(bytes) + 64;
       most = std::min(most, wire::most_frame_bytes);
     }
@@ -118,12 +120,16 @@ class remote final : public device {
     if (!told) return told;
     for (const output_bytes& each : told.value().outputs) {
       const auto count = static_cast<std::int64_t>(asked.buffers.size());
-      const bool fits =
-          each.buffer >= 0 && each.buffer < count &&
-          asked.buffers[static_cast<std::size_t>(each.buffer)].use ==
-              role::output &&
-          asked.buffers[static_cast<std::size_t>(each.buffer)].bytes() ==
-              static_cast<std::int64_t>(each.bytes.size());
+      const bool named = each.buffer >= 0 && each.buffer < count &&
+                         asked.buffers[static_cast<std::size_t>(each.buffer)]
+                                 .use == role::output;
+      const std::int64_t whole =
+          named ? asked.buffers[static_cast<std::size_t>(each.buffer)].bytes()
+                : 0;
+      const auto size = static_cast<std::int64_t>(each.bytes.size());
+      const bool fits = named && each.first >= 0 && size <= whole &&
+                        each.first <= whole - size &&
+                        (!asked.ctas.empty() || size == whole);
       if (!fits)
         return ended(reason::child_protocol, "run",
                      "its answer holds an output that was not asked for");

@@ -38,6 +38,7 @@ struct launch_plan {
   std::vector<std::byte> parameters;     // the kernel's parameter block
   std::uint64_t seed = 0;                // order of CTAs and warps
   std::uint64_t most_instructions = 0;   // warp instructions; 0: no bound
+  std::vector<std::uint64_t> ctas;       // not empty: only these, in this order
 };
 
 struct launch_counts {
@@ -89,7 +90,8 @@ class machine {
     trouble_ = fault{reason::internal, ""};
     seen_->next_launch();
 
-    const auto ctas = static_cast<std::uint64_t>(plan.grid.count());
+    const auto ctas = plan.ctas.empty() ? static_cast<std::uint64_t>(plan.grid.count())
+                                        : static_cast<std::uint64_t>(plan.ctas.size());
     const std::uint64_t stride = order_stride(ctas, plan.seed);
     std::deque<std::unique_ptr<detail::cta>> resident;
     std::vector<std::unique_ptr<detail::cta>> spare;
@@ -104,7 +106,7 @@ class machine {
           fresh = std::make_unique<detail::cta>();
           prepare(*fresh);
         }
-        begin(*fresh, at);
+        begin(*fresh, plan.ctas.empty() ? at : plan.ctas[at]);
         at = (at + stride) % ctas;
         ++started;
         starving_ = false;
