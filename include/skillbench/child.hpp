@@ -277,11 +277,18 @@ enum class step : int { channels, folder, limits, program };
       fail(step::limits, trouble);
   }
 
-  // Ignored signals would stay ignored, blocked ones blocked.
-  struct sigaction standard = {};
-  standard.sa_handler = SIG_DFL;
+  // Ignored signals would stay ignored, blocked ones blocked. Asked of the
+  // kernel itself: the C library keeps two numbers (32 and 33) to itself, and a
+  // parent may have handed those down ignored as well.
+  struct {
+    void* handler = nullptr;  // SIG_DFL
+    unsigned long flags = 0;
+    void* restorer = nullptr;
+    unsigned long mask = 0;
+  } standard;
   for (int number = 1; number < NSIG; ++number)
-    ::sigaction(number, &standard, nullptr);
+    ::syscall(SYS_rt_sigaction, number, &standard, nullptr,
+              sizeof standard.mask);
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
