@@ -238,8 +238,16 @@ TEST_CASE("families: norms and GEGLU have two to three million elements") {
 
 TEST_CASE("families: attention meets both head sizes and uneven lengths") {
   std::set<std::int64_t> dims;
-  int uneven = 0, causal = 0, unseen = 0, one_key = 0;
+  int uneven = 0, causal = 0, unseen = 0, one_key = 0, dominant = 0;
+  std::int64_t operations = 0;
   for (const test_case& each : get("attention").cases) {
+    bindings known(each.integers.begin(), each.integers.end());
+    known.emplace_back("sizeof_T", 4);
+    const auto some = get("attention").operations.evaluate(known);
+    REQUIRE(some);
+    operations += some.value();
+    for (const auto& [tensor, filled] : each.fills)
+      dominant += tensor == "k" && filled.kind == pattern::spike;
     const std::int64_t q = integer(each, "q_len"), kv = integer(each, "kv_len");
     dims.insert(integer(each, "head_dim"));
     uneven += q != kv;
@@ -252,6 +260,9 @@ TEST_CASE("families: attention meets both head sizes and uneven lengths") {
   CHECK(causal >= 3);
   CHECK(unseen >= 1);
   CHECK(one_key >= 1);
+  CHECK(dominant >= 1);
+  CHECK(operations >= 500'000'000);
+  CHECK(operations <= 700'000'000);  // the PTX machine runs them all, twice
 }
 
 TEST_CASE("families: expected values stay inside every element type") {
@@ -414,6 +425,36 @@ TEST_CASE("families: attention's reference finds its head and its query") {
     for (std::size_t c = 0; c < d; ++c)
       CHECK(made.expected[row * d + c] ==
             static_cast<double>(heads[row] * d + c));
+}
+
+TEST_CASE("families: attention's bound knows what a float sum loses") {
+  // The first key has nearly all the weight: each of the others is below half a
+  // unit of the sum that it is added to, and a sum in order loses it.
+  constexpr std::size_t d = 64, keys = 1001;
+  small_problem p;
+  p.asked.integers = {{"batch", 1},     {"heads", 1},     {"q_len", 1},
+                      {"kv_len", keys}, {"head_dim", 64}, {"causal", 0}};
+  p.asked.reals = {{"scale", 1.0}};
+  auto& q = p.tensors["q"] = std::vector<double>(d, 0.0);
+  auto& k = p.tensors["k"] = std::vector<double>(keys * d, 0.0);
+  auto& v = p.tensors["v"] = std::vector<double>(keys * d, -1.0);
+  q[0] = 1.0;
+  k[0] = 17.0;
+  std::fill_n(v.begin(), d, 1.0);
+  const auto made = ask(attention::reference, p, 0, 1, d);
+  std::vector<double> bound(d);
+  // The yardstick adds in that order too and would widen the bound: leave it
+  // out to see that the condition alone does.
+  std::vector<double> exact = made.expected, condition = made.condition,
+                      expected = made.expected;
+  REQUIRE(make_bounds({0, 1, d, expected, exact, condition},
+                      get("attention").allowed, element::f32, bound));
+  for (std::size_t c = 0; c < d; ++c) {
+    const double lost = 1.0 - made.expected[c];
+    CHECK(lost > 1000 * 2 * std::exp(-17.1));  // 1 is what such a sum gives
+    CHECK(lost < bound[c]);
+    CHECK(bound[c] < 4 * lost);  // and no more than a few times that
+  }
 }
 
 TEST_CASE("families: the honest evaluation is well inside its bound") {
@@ -616,6 +657,6 @@ TEST_CASE("families: baselines keep the contract that models are given") {
     const read_result read = read_candidate(*source.found, known, asked);
     CHECK(read.found.has_value());
   }
-  for (const char* which : {"layernorm", "rmsnorm", "geglu"})
+  for (const char* which : {"attention", "geglu", "layernorm", "rmsnorm"})
     CHECK_FALSE(get(which).baseline.empty());
 }

@@ -65,11 +65,15 @@ struct eights {
 
 // What moves the output, with p the softmax weights:
 //  - a product p v by its own size: the sum over keys of p |v|; as a sum of
-//    many terms in float, sqrt(keys)/4 times that;
+//    many terms in float, 3/4 sqrt(keys) times that (where the first key
+//    dominates, every addition rounds at the size of the whole sum);
 //  - a logit by scale * sum|q k| roundings; by those of its partial sums, of
 //    the size of the terms' root sum of squares and a random walk too, which
 //    is what counts where one term is far beyond the others; and by the
 //    maximum that is subtracted. That moves p by as much, and o by p |v - o|;
+//  - a weight that is a few units of their sum by itself, or by one such unit:
+//    where one key dominates, a sum in float loses or doubles the others, all
+//    in one direction when they are alike. c times a half is twice that;
 //  - tensor cores take P in the element type. Each p is then off by up to half
 //    a unit of that type, on its own, so the errors add like a random walk:
 //    half of sqrt(sum p^2 v^2) such units, times c, is four of its spreads.
@@ -160,9 +164,11 @@ inline void reference(const case_inputs& given, std::string_view,
     for (std::size_t j = 0; j < seen; ++j) {
       p[j] /= total;
       moved[j] = p[j] * (moved[j] + std::abs(top));
+      if (p[j] < 0x1p-21)
+        moved[j] += 0.5 * 0x1p24 * std::min(p[j], 0x1p-23);
     }
 
-    const double spread = 2.0 + std::sqrt(static_cast<double>(seen)) / 4.0;
+    const double spread = 2.0 + 0.75 * std::sqrt(static_cast<double>(seen));
     for (std::size_t c = 0; c < d; c += 8) {
       const double* vc = v.exact_at(c / 8);
       const float* fvc = v.coarse_at(c / 8);
