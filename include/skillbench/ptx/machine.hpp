@@ -32,8 +32,14 @@
 
 namespace skillbench::ptx {
 
+// How instructions are run: one by one; as native code where that is possible,
+// with the same findings, counters and results (jit.hpp); or as native code that
+// leaves out what only finds mistakes and counts sectors.
+enum class native : std::uint8_t { off, checked, bare };
+
 struct launch_plan {
   extent grid, block;
+  native how = native::checked;
   std::uint64_t dynamic_shared = 0;      // bytes
   std::vector<std::byte> parameters;     // the kernel's parameter block
   std::uint64_t seed = 0;                // order of CTAs and warps
