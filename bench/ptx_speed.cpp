@@ -361,6 +361,7 @@ measured on_machine(const work& w, const ptx::program& code, ptx::native how, in
     }
     ptx::allocation a;
     a.name = "output";
+    a.starts_defined = how == ptx::native::bare;
     a.element_bytes = 4;
     a.bytes = 4 * w.out;
     const std::uint64_t at = global.add(std::move(a), 0);

@@ -117,6 +117,7 @@ class decoder {
     }
     made_.function_starts = starts_;
     if (share_) allocate(made_);
+    mark_blocks(made_);
     return std::move(made_);
   }
 

@@ -23,6 +23,7 @@
 #include <vector>
 
 #include <skillbench/fault.hpp>
+#include <skillbench/ptx/jit.hpp>
 #include <skillbench/ptx/memory.hpp>
 #include <skillbench/ptx/ops/control.hpp>
 #include <skillbench/ptx/program.hpp>
@@ -95,6 +96,7 @@ class machine {
     state_.parameters.resize(std::max<std::size_t>(code.parameter_bytes, plan.parameters.size()));
     trouble_ = fault{reason::internal, ""};
     seen_->next_launch();
+    native_.begin(code, state_, plan.how != native::off, plan.how != native::bare);
 
     const auto ctas = plan.ctas.empty() ? static_cast<std::uint64_t>(plan.grid.count())
                                         : static_cast<std::uint64_t>(plan.ctas.size());
@@ -211,7 +213,7 @@ class machine {
           fill_special(w, s.what, s.where, number);
       if (w.frame_bytes) std::fill(w.frame_shadow_storage.begin(), w.frame_shadow_storage.end(), static_cast<std::uint8_t>(unwritten));
     }
-    std::fill(c.shared.shadow.begin(), c.shared.shadow.end(), static_cast<std::uint8_t>(unwritten));
+    std::fill(c.shared.shadow.begin(), c.shared.shadow.end(), static_cast<std::uint8_t>(plan_->how == native::bare ? defined : unwritten));
     for (auto& b : c.barriers) b = {};
   }
 
@@ -346,8 +348,19 @@ class machine {
     std::uint32_t pc = w.fragments[pick].pc;
     const lane_mask lanes = w.fragments[pick].lanes;
     const int population = std::popcount(lanes);
-    while (budget > 0) {
-      if (pc >= meet) break;
+    for (;;) {
+      if (code[pc].leads) {
+        if (budget == 0 || pc >= meet) break;
+        bool stopped = false;
+        if (native_.run(w, pc, lanes, meet, budget, stopped)) {
+          if (stopped) {
+            refuse(w);
+            state_.stop |= seen_->enough();
+            break;
+          }
+          if (code[pc].leads) continue;
+        }
+      }
       const op& o = code[pc];
       lane_mask active = lanes, doubtful = 0;
       w.pc = pc;
@@ -357,7 +370,7 @@ class machine {
         if (w.tainted[o.guard.slot]) doubtful = doubt(w, o, lanes);
       }
       ++state_.ticks;
-      --budget;
+      if (budget > 0) --budget;
       state_.thread_instructions += static_cast<std::uint64_t>(active == lanes ? population : std::popcount(active));
       if (o.kind == flow::plain) {
         if (active) {
@@ -366,10 +379,7 @@ class machine {
                           t[o.d[2].slot] | t[o.d[3].slot]))
             o.taint(w, o, active);
           o.run(w, o, active);
-          if (w.refusal) {
-            trouble_ = {reason::too_large, "one launch sequence touched more than " + std::to_string(global_->bound() >> 20) + " MB of memory"};
-            break;
-          }
+          if (refuse(w)) break;
           if (state_.stop || (seen_->enough() && (state_.stop = true))) break;
         }
         if (doubtful) shade_doubtful(w, o, doubtful);
@@ -400,6 +410,11 @@ class machine {
       return;
     }
     w.fragments[pick].pc = pc;
+  }
+
+  bool refuse(const warp& w) {
+    if (w.refusal) trouble_ = {reason::too_large, "one launch sequence touched more than " + std::to_string(global_->bound() >> 20) + " MB of memory"};
+    return w.refusal != nullptr;
   }
 
   // Lanes whose guard is undefined. That is told where the guard decides what
@@ -688,6 +703,7 @@ class machine {
   launch_state state_;
   fault trouble_{reason::internal, ""};
   bool starving_ = false;
+  jit::runner native_;
 };
 
 }  // namespace skillbench::ptx

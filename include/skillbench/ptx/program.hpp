@@ -12,6 +12,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,6 +23,9 @@ namespace skillbench::ptx {
 
 struct warp;
 struct op;
+namespace jit {
+struct compiled;  // jit.hpp
+}
 
 using lane_mask = std::uint32_t;
 inline constexpr lane_mask every_lane = 0xffffffffu;
@@ -53,6 +57,7 @@ struct op {
   handler taint = nullptr;  // called instead of nothing when a source is tainted
   flow kind = flow::plain;
   bool guarded = false, guard_negated = false;
+  bool leads = false;        // begins a block: set by mark_blocks
   space where = space::generic;
   std::uint8_t unit = 0;     // bytes of one element of a memory access
   std::uint8_t vector = 1;   // elements of a memory access
@@ -139,11 +144,32 @@ struct program {
   std::uint32_t dynamic_offset = 0;   // where extern shared arrays start
   std::vector<std::int64_t> maxntid, reqntid;  // empty: not given
 
+  mutable std::shared_ptr<jit::compiled> native;  // what jit.hpp made of it
+
   [[nodiscard]] const std::string* complaint(std::uint32_t index) const {
     for (const auto& [at, text] : complaints)
       if (at == index) return &text;
     return nullptr;
   }
 };
+
+// Marks where a block of straight-line code begins. Fragments stop and go on
+// only there, whether they are interpreted or run as native code.
+inline void mark_blocks(program& p) {
+  auto& code = p.code;
+  const auto lead = [&](std::size_t i) {
+    if (i < code.size()) code[i].leads = true;
+  };
+  lead(0);
+  for (const std::uint32_t start : p.function_starts) lead(start);
+  for (const auto& table : p.tables)
+    for (const std::uint32_t target : table) lead(target);
+  for (std::size_t i = 0; i < code.size(); ++i) {
+    if (code[i].kind == flow::plain) continue;
+    lead(i + 1);
+    if (code[i].kind == flow::branch || code[i].kind == flow::call) lead(code[i].target);
+    if (code[i].kind != flow::branch) lead(i);
+  }
+}
 
 }  // namespace skillbench::ptx
