@@ -368,6 +368,9 @@ measured on_machine(const work& w, const ptx::program& code, ptx::native how, in
     pass(&at, 8);
     for (const int i : w.integers) pass(&i, 4);
     for (const float f : w.reals) pass(&f, 4);
+    // PoCL's buffers are resident too.
+    for (std::size_t i = 0; i < global.count(); ++i)
+      for (std::uint64_t b = 0; b < global.at(i).bytes; b += ptx::page_bytes / 2) (void)global.touch(global.at(i), global.at(i).base + b);
     const double before = cpu_seconds();
     const auto counts = machine.launch(code, plan);
     const double took = cpu_seconds() - before;

@@ -133,6 +133,7 @@ std::vector<answer> run(const std::vector<form>& forms,
     ptx::watch seen;
     ptx::machine machine(global, seen);
     ptx::launch_plan plan;
+    plan.cold = 0;
     plan.block.x = 256;
     plan.grid.x = static_cast<std::int64_t>((count + 255) / 256);
     plan.most_instructions = 100'000'000;
@@ -184,6 +185,7 @@ report launch(const request& asked) {
   ptx::watch seen;
   ptx::machine machine(global, seen);
   ptx::launch_plan plan;
+  plan.cold = 0;
   plan.grid = asked.grid;
   plan.block = asked.cta;
   plan.dynamic_shared = asked.shared_bytes;

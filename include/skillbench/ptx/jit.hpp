@@ -31,7 +31,6 @@ struct compiled {
 };
 
 inline constexpr int most_compiles = 6;
-inline constexpr std::uint64_t cold = 256;   // instructions of a launch interpreted first
 inline constexpr std::uint64_t settle = 2'000;  // between compiling and compiling anew
 
 [[nodiscard]] inline bool allowed() {
@@ -46,10 +45,11 @@ inline constexpr std::uint64_t settle = 2'000;  // between compiling and compili
 class runner {
  public:
   // For a launch of `p`; with `checks` off see machine.hpp.
-  void begin(const program& p, launch_state& launch, bool enabled, bool checks) {
+  void begin(const program& p, launch_state& launch, bool enabled, bool checks, std::uint64_t cold) {
     program_ = &p;
     on_ = enabled && allowed();
     checks_ = checks;
+    cold_ = cold;
     if (!on_) return;
     if (!state_) state_ = std::make_unique<native_state>();
     state_->forget_pages();
@@ -116,7 +116,7 @@ class runner {
  private:
   bool prepare(compiled& c, std::uint64_t ticks) {
     if (c.refused || c.times >= most_compiles) return false;
-    if (ticks < (c.code ? compiled_at_ + settle : cold)) return false;
+    if (ticks < (c.code ? compiled_at_ + settle : cold_)) return false;
     state_->surprises = 0;
     compiled_at_ = ticks;
     ++c.times;
@@ -132,7 +132,7 @@ class runner {
   std::unique_ptr<native_state> state_;
   const program* program_ = nullptr;
   bool on_ = false, checks_ = true;
-  std::uint64_t compiled_at_ = 0;
+  std::uint64_t compiled_at_ = 0, cold_ = 0;
 };
 
 }  // namespace skillbench::ptx::jit

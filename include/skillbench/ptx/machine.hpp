@@ -41,6 +41,7 @@ enum class native : std::uint8_t { off, checked, bare };
 struct launch_plan {
   extent grid, block;
   native how = native::checked;
+  std::uint64_t cold = 256;              // instructions interpreted before anything is compiled
   std::uint64_t dynamic_shared = 0;      // bytes
   std::vector<std::byte> parameters;     // the kernel's parameter block
   std::uint64_t seed = 0;                // order of CTAs and warps
@@ -96,7 +97,7 @@ class machine {
     state_.parameters.resize(std::max<std::size_t>(code.parameter_bytes, plan.parameters.size()));
     trouble_ = fault{reason::internal, ""};
     seen_->next_launch();
-    native_.begin(code, state_, plan.how != native::off, plan.how != native::bare);
+    native_.begin(code, state_, plan.how != native::off, plan.how != native::bare, plan.cold);
 
     const auto ctas = plan.ctas.empty() ? static_cast<std::uint64_t>(plan.grid.count())
                                         : static_cast<std::uint64_t>(plan.ctas.size());

@@ -53,7 +53,7 @@ class compiler {
   [[nodiscard]] std::unique_ptr<native_code> compile() {
     if (p_.code.size() > most_native_ops) return nullptr;
     const auto n = static_cast<std::uint32_t>(p_.code.size());
-    for (const auto& k : p_.constants) constants_[k.where.slot] = {k.width, k.bits};
+    for (const auto& k : p_.constants) constants_[k.where.slot] = k.bits;
     recipes_.reserve(n);
     for (const op& o : p_.code) recipes_.push_back(recipe_of(o));
     find_liveness();
@@ -65,6 +65,13 @@ class compiler {
     slots_.resize(n);
     for (auto& l : labels_) l = a_.fresh();
     std::vector<bool> native(n + 1, false);
+    joins_.assign(n + 1, false);
+    joins_[0] = true;
+    for (const std::uint32_t start : p_.function_starts) joins_[start] = true;
+    for (const auto& table : p_.tables)
+      for (const std::uint32_t target : table) joins_[target] = true;
+    for (const op& o : p_.code)
+      if (o.kind == flow::branch || o.kind == flow::call) joins_[o.target] = true;
     for (std::uint32_t i = 0; i < n;) {
       std::uint32_t end = i + 1;
       while (end < n && !p_.code[end].leads) ++end;
@@ -421,9 +428,20 @@ class compiler {
     return spare;
   }
 
-  [[nodiscard]] const std::pair<std::uint8_t, std::uint64_t>* constant_of(ref r) const {
+  // A constant of the file, and any register that holds a known number here.
+  [[nodiscard]] const std::uint64_t* constant_of(ref r) const {
     const auto it = constants_.find(r.slot);
     return it == constants_.end() ? nullptr : &it->second;
+  }
+  [[nodiscard]] const std::uint64_t* value_of(ref r) const {
+    const auto it = known_.find(r.slot);
+    return it == known_.end() ? constant_of(r) : &it->second;
+  }
+  void note_constants(const op& o, const recipe& r) {
+    const std::uint64_t* value = r.is == form::move && r.bytes == 4 && !o.guarded ? value_of(o.s[0]) : nullptr;
+    const std::uint64_t copy = value ? *value : 0;
+    for (int k = 0; k < o.targets; ++k) known_.erase(o.d[k].slot);
+    if (value) known_[o.d[0].slot] = copy;
   }
 
   // ---- a block ------------------------------------------------------------------------
@@ -439,11 +457,15 @@ class compiler {
   bool block(std::uint32_t first, std::uint32_t end) {
     first_ = first;
     end_ = end;
+    // What is known of registers holds on while nothing can jump in.
+    if (joins_[first]) known_.clear();
     const op& last = p_.code[end - 1];
     const bool converge = last.kind == flow::converge && end - first == 1 && recipes_[first].is == form::shuffle && shuffles_plainly(last);
     if (last.kind != flow::plain && last.kind != flow::branch && !converge) {
       // Such an instruction is a block of its own.
       if (end - first == 1) {
+        for (int k = 0; k < last.targets; ++k) known_.erase(last.d[k].slot);
+        if (last.kind == flow::call) known_.clear();
         stop_at(first, 0);
         return false;
       }
@@ -487,6 +509,7 @@ class compiler {
       }
       for (auto& k : kept_) k.pinned = false;
       if (!instruction(o, i)) call_handler(o, i);
+      note_constants(o, recipes_[i]);
     }
     if (last.kind != flow::branch) {
       flush(end - 1);
@@ -638,7 +661,7 @@ class compiler {
       case form::binary: get(0, r.bytes), get(1, r.bytes); break;
       case form::shift:
         get(0, r.bytes);
-        if (!constant_of(o.s[1])) get(1, 4);
+        if (!value_of(o.s[1])) get(1, 4);
         break;
       case form::absolute:
       case form::negate:
@@ -705,9 +728,9 @@ class compiler {
         for (int c = 0; c < n; ++c) emit(r.o, z[c], reg(in.s[0], c, r.bytes, t0), in.s[1], c);
         return true;
       case form::shift: {
-        if (const auto* k = constant_of(o.s[1])) {
+        if (const auto* k = value_of(o.s[1])) {
           const auto bits = static_cast<std::uint32_t>(8 * r.bytes);
-          const auto by = static_cast<std::uint32_t>(std::min<std::uint64_t>(k->second, bits));
+          const auto by = static_cast<std::uint32_t>(std::min<std::uint64_t>(*k, bits));
           for (int c = 0; c < n; ++c) immediate_shift(r.bytes, r.extra, z[c], in.s[0], c, by);
           return true;
         }
@@ -771,7 +794,7 @@ class compiler {
         const auto* k = constant_of(o.s[1]);
         for (int c = 0; c < n; ++c) {
           if (k) {
-            const auto factor = static_cast<std::uint32_t>(k->second);
+            const auto factor = static_cast<std::uint32_t>(*k);
             widen(extend, z[c], in.s[0], c);
             // A power of two that is positive in either sign.
             if (factor && !(factor & (factor - 1)) && factor != 0x80000000u) {
@@ -1042,12 +1065,12 @@ class compiler {
 
   // The same lanes for every warp, all of them taking part.
   [[nodiscard]] bool shuffles_plainly(const op& o) const {
-    const auto* mask = constant_of(o.s[4]);
-    return constant_of(o.s[1]) && constant_of(o.s[2]) && mask && static_cast<std::uint32_t>(mask->second) == every_lane && !o.guarded;
+    const auto* mask = value_of(o.s[4]);
+    return value_of(o.s[1]) && value_of(o.s[2]) && mask && static_cast<std::uint32_t>(*mask) == every_lane && !o.guarded;
   }
 
   bool shuffle(const op& o, const recipe& r) {
-    const auto b = static_cast<std::uint32_t>(constant_of(o.s[1])->second), c = static_cast<std::uint32_t>(constant_of(o.s[2])->second);
+    const auto b = static_cast<std::uint32_t>(*value_of(o.s[1])), c = static_cast<std::uint32_t>(*value_of(o.s[2]));
     lane_mask in_range = 0;
     std::uint32_t from[warp_lanes];
     for (int l = 0; l < warp_lanes; ++l) {
@@ -1172,8 +1195,10 @@ class compiler {
   // `span` is in bytes, or in r8 when it is 0.
   void find_page(label slow, int unit, int span, bool store) {
     a_.mov(1, rcx, rax);
+    a_.mov(1, rdx, rax);
     a_.shift_right(1, rcx, page_bits);
-    a_.mov(0, rdx, rcx);
+    a_.shift_right(1, rdx, slot_bits - 3);
+    a_.xor_(0, rdx, rcx);  // page_index
     a_.and_number(0, rdx, page_entries - 1);
     a_.shift_left(0, rdx, 6);
     static_assert(sizeof(page_entry) == 64);
@@ -1459,11 +1484,12 @@ class compiler {
   const bool checks_;
   assembler a_;
   std::vector<recipe> recipes_;
-  std::unordered_map<std::uint32_t, std::pair<std::uint8_t, std::uint64_t>> constants_;
+  std::unordered_map<std::uint32_t, std::uint64_t> constants_, known_;
   std::vector<std::uint32_t> block_of_;
   std::vector<std::vector<std::uint64_t>> out_;
   bool everything_lives_ = false;
   std::vector<label> labels_;
+  std::vector<bool> joins_;  // a branch or call leads there
   std::vector<std::vector<std::uint32_t>> slots_;
   label enter_ = 0, leave_ = 0, leave_inside_ = 0;
   std::uint32_t first_ = 0, end_ = 0, position_ = 0;

@@ -45,6 +45,9 @@ struct page_entry {
 };
 inline constexpr std::uint32_t page_entries = 64;
 
+// Tensors begin at like pages of their slots: the slot is mixed in.
+[[nodiscard]] inline std::uint64_t page_index(std::uint64_t address) { return ((address >> page_bits) ^ (address >> (slot_bits - 3))) % page_entries; }
+
 // What a call from native code tells it to do.
 enum class after : std::uint32_t {
   go_on = 0,
@@ -124,7 +127,7 @@ inline void keep_page(native_state& s, std::uint64_t address) {
   page& p = owner->pages[(address - owner->origin) >> page_bits];
   if (!p.data) return;
   const std::uint64_t first = address & ~(page_bytes - 1);
-  page_entry& e = s.pages[(address >> page_bits) % page_entries];
+  page_entry& e = s.pages[page_index(address)];
   e.tag = address >> page_bits;
   e.data = reinterpret_cast<std::uint64_t>(p.data.get());
   e.shadow = reinterpret_cast<std::uint64_t>(p.shadow.get());
@@ -166,9 +169,9 @@ __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl"))) inline std::uint64
     std::uint64_t n = 1;
     for (int i = 0; i < 4; ++i) {
       // Lane 0 is compared with itself.
-      const __m512i here = _mm512_srli_epi64(_mm512_loadu_si512(a.at + 8 * i), 5);
-      const __m512i before = i ? _mm512_srli_epi64(_mm512_loadu_si512(a.at + 8 * i - 1), 5)
-                               : _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 0, 1, 2, 3, 4, 5, 6), here);
+      const __m512i here = _mm512_maskz_srli_epi64(0xff, _mm512_loadu_si512(a.at + 8 * i), 5);
+      const __m512i before = i ? _mm512_maskz_srli_epi64(0xff, _mm512_loadu_si512(a.at + 8 * i - 1), 5)
+                               : _mm512_maskz_permutexvar_epi64(0xff, _mm512_setr_epi64(0, 0, 1, 2, 3, 4, 5, 6), here);
       rising &= _mm512_cmplt_epu64_mask(here, before) == 0;
       n += static_cast<unsigned>(std::popcount(static_cast<unsigned>(_mm512_cmpneq_epu64_mask(here, before))));
     }
@@ -187,7 +190,7 @@ __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,bmi,bmi2"))) inline bo
   alignas(64) std::uint64_t shadow[warp_lanes];
   __m512i misaligned = _mm512_setzero_si512();
   for (int i = 0; i < 4; ++i) misaligned = _mm512_or_si512(misaligned, _mm512_maskz_loadu_epi64(static_cast<__mmask8>(a.active >> (8 * i)), a.at + 8 * i));
-  if (static_cast<std::uint64_t>(_mm512_reduce_or_epi64(misaligned)) & (bytes - 1)) return false;
+  if (_mm512_test_epi64_mask(misaligned, _mm512_set1_epi64(bytes - 1))) return false;
   bool shadowed = true;
   if (o.where == space::shared) {
     if (s.shared_bytes < bytes) return false;
@@ -203,8 +206,8 @@ __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,bmi,bmi2"))) inline bo
     lane_mask rest = a.active;
     bool with = false, without = false;
     while (rest) {
-      const std::uint64_t tag = a.at[std::countr_zero(rest)] >> page_bits;
-      const page_entry& e = s.pages[tag % page_entries];
+      const std::uint64_t first = a.at[std::countr_zero(rest)], tag = first >> page_bits;
+      const page_entry& e = s.pages[page_index(first)];
       if (e.tag != tag) return false;
       const std::uint32_t high = store ? e.high_store : e.high;
       if (high < bytes) return false;
@@ -213,7 +216,7 @@ __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,bmi,bmi2"))) inline bo
       lane_mask here = 0;
       for (int i = 0; i < 4; ++i) {
         const __m512i at = _mm512_loadu_si512(a.at + 8 * i);
-        const __mmask8 in = _mm512_mask_cmpeq_epu64_mask(static_cast<__mmask8>(rest >> (8 * i)), _mm512_srli_epi64(at, page_bits), _mm512_set1_epi64(static_cast<long long>(tag)));
+        const __mmask8 in = _mm512_mask_cmpeq_epu64_mask(static_cast<__mmask8>(rest >> (8 * i)), _mm512_maskz_srli_epi64(0xff, at, page_bits), _mm512_set1_epi64(static_cast<long long>(tag)));
         const __m512i offset = _mm512_and_si512(at, _mm512_set1_epi64(page_bytes - 1));
         if (_mm512_mask_cmplt_epu64_mask(in, offset, low) | _mm512_mask_cmpgt_epu64_mask(in, offset, top)) return false;
         _mm512_mask_storeu_epi64(data + 8 * i, in, _mm512_add_epi64(offset, by));
@@ -277,11 +280,14 @@ inline std::uint32_t run_access(native_state* s, const op* o, lane_mask active, 
   }
   const bool inline_space = o->where == space::shared || o->where == space::global || o->where == space::generic || o->where == space::constant;
   if (inline_space && o->unit == 4 && o->width == 4 && access_words(*s, *o, a, store)) return 0;
+#ifdef JDEBUG
+  static std::uint64_t seen[100000]; if (++seen[pc] % 10000 == 1000) fprintf(stderr, "handler %u unit %u store %d active %x guess %d pattern %d where %d count %lu\n", pc, o->unit, store, active, guess, (int)pattern_of(a, bytes), (int)o->where, seen[pc]);
+#endif
   const std::uint32_t told = run_handler(s, o, active, left);
   if (o->where != space::shared) {
     for (lane_mask rest = active; rest; rest &= rest - 1) {
       const std::uint64_t at = a.at[std::countr_zero(rest)];
-      if (s->pages[(at >> page_bits) % page_entries].tag != at >> page_bits) keep_page(*s, at);
+      if (s->pages[page_index(at)].tag != at >> page_bits) keep_page(*s, at);
     }
   }
   return told;
