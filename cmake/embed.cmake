@@ -60,7 +60,7 @@ endforeach()
 file(WRITE "${OUTPUT}" "#pragma once
 // families.hpp: the families under kernels/, embedded. Generated: do not edit.
 //
-// Layer   6. Texts only; json_text.hpp makes families of them.
+// Layer   6. Texts only; json_family.hpp makes families of them.
 
 #include <span>
 #include <string_view>

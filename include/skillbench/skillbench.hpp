@@ -9,7 +9,8 @@
 #include <skillbench/device/remote.hpp>
 #include <skillbench/evaluate.hpp>
 #include <skillbench/families.hpp>
-#include <skillbench/json_text.hpp>
+#include <skillbench/json_family.hpp>
+#include <skillbench/json_record.hpp>
 #include <skillbench/samples.hpp>
 #include <skillbench/store.hpp>
 #include <skillbench/version.hpp>

@@ -14,6 +14,7 @@
 #include <skillbench/families.hpp>
 #include <skillbench/family.hpp>
 #include <skillbench/fault.hpp>
+#include <skillbench/json_family.hpp>
 #include <skillbench/json_text.hpp>
 
 namespace skillbench::cli {
