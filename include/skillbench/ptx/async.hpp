@@ -47,6 +47,7 @@ struct copy_batch {
 
 // cp.async.mbarrier.arrive: arrives when the copies before it have landed.
 struct copy_arrival {
+  std::uint32_t pc = 0;
   std::uint64_t before = 0;  // numbers of batches
   lane_mask lanes = 0;
   std::uint32_t barrier[32];

@@ -25,10 +25,12 @@
 #include <skillbench/ptx/ops/access.hpp>
 #include <skillbench/ptx/ops/arithmetic.hpp>
 #include <skillbench/ptx/ops/async.hpp>
+#include <skillbench/ptx/ops/cluster.hpp>
 #include <skillbench/ptx/ops/control.hpp>
 #include <skillbench/ptx/ops/convert.hpp>
 #include <skillbench/ptx/ops/exchange.hpp>
 #include <skillbench/ptx/ops/integer.hpp>
+#include <skillbench/ptx/ops/mbarrier.hpp>
 #include <skillbench/ptx/ops/select.hpp>
 
 namespace skillbench::ptx {
@@ -45,6 +47,8 @@ namespace skillbench::ptx {
     ops::add_exchange_rows(table);
     ops::add_control_rows(table);
     ops::add_async_rows(table);
+    ops::add_mbarrier_rows(table);
+    ops::add_cluster_rows(table);
     return table;
   }();
   return all;

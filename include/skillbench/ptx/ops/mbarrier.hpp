@@ -125,6 +125,12 @@ inline void report_mbarrier(warp& w, int lane, std::uint64_t at, const std::stri
 
 // ---- copies that signal ---------------------------------------------------------------
 
+inline void finish(launch_state& launch, cluster_state& all, bulk_copy& b) {
+  if (b.ticket) all.members[b.rank]->let_go(b.ticket);
+  if (b.to_bytes) --all.members[b.to_rank]->guarded;
+  b.move(launch, all, b);
+}
+
 // Does copies that signal this mbarrier, oldest first, until the phase is over.
 inline void settle(launch_state& launch, cluster_state& all, std::uint32_t rank, std::uint64_t at, std::uint32_t phase) {
   shared_memory& of = *all.members[rank];
@@ -139,7 +145,10 @@ inline void settle(launch_state& launch, cluster_state& all, std::uint32_t rank,
       }
       if (due) {
         land_where(of, k, [&](const copy_batch& b) { return b.number < list[i].before ? due : 0; });
-        for (lane_mask left = due; left; left &= left - 1) (void)arrive(launch, of, at, 1);
+        for (lane_mask left = due; left; left &= left - 1)
+          if (const char* wrong = arrive(launch, of, at, 1); wrong && launch.seen->first(list[i].pc, code::mbarrier_misuse))
+            launch.seen->add(finding_at(launch, list[i].pc, code::mbarrier_misuse,
+                                        "a thread's asynchronous copies arrive at the mbarrier at " + hex(at) + " of shared memory: " + wrong));
         list[i].lanes &= ~due;
       }
       if (list[i].lanes) ++i;
@@ -250,6 +259,7 @@ inline void run_copy_arrival(warp& w, const op& o, lane_mask active) {
   const lane_addresses a = addresses(w, o, active);
   warp_copies& all = w.shared->copies[w.number];
   copy_arrival fresh;
+  fresh.pc = w.pc;
   fresh.before = all.issued;
   for (lane_mask left = a.active; left; left &= left - 1) {
     const int l = std::countr_zero(left);
@@ -292,8 +302,7 @@ inline space take_shared_space(decoding& d) {
 }
 
 inline void make_mbarrier(decoding& d) {
-  const bool remote_order = d.take("cluster");
-  d.ignore("release", "acquire", "relaxed", "cta");
+  d.ignore("release", "acquire", "relaxed", "cta", "cluster");
   d.take("b64");
   if (d.take("pending_count")) {
     if (!d.want(2)) return;
@@ -315,7 +324,7 @@ inline void make_mbarrier(decoding& d) {
     d.address(d.in.operands[1]);
     d.source(2, parity ? 4 : 8);
     d.o.is_signed = parity;
-    d.o.imm_wait = attempt;
+    d.o.unit = attempt;
     d.o.kind = flow::phase;
     return;
   }
@@ -336,7 +345,6 @@ inline void make_mbarrier(decoding& d) {
   } else if (!d.take("init")) {
     return d.refuse("this form");
   }
-  (void)remote_order;
   const bool optional = what == mbarrier_op::arrive || what == mbarrier_op::arrive_drop;
   const bool none = what == mbarrier_op::inval;
   if (n != i + 2 && !(n == i + 1 && (optional || none))) return d.refuse("this operand count");
@@ -369,10 +377,10 @@ inline void make_copy_arrival(decoding& d) {
 inline void make_fence(decoding& d) {
   bool async = false;
   for (const auto& m : d.in.modifiers) {
-    if (m == "proxy" || m.find("async") == 0) async |= m.find("async") == 0;
-    else if (m.find("tensormap") == 0) return d.refuse("a tensor map that the kernel changes");
-    else if (m.find("sync_restrict") == 0) {}
+    if (m.find("tensormap") == 0) return d.refuse("a tensor map that the kernel changes");
+    if (m.find("async") == 0) async = true;
   }
+  if (d.take("global")) async = false;  // not for shared memory
   while (!d.left_over().empty()) d.take_any();
   if (!async) return d.does(&run_nothing);
   d.does([](warp& w, const op&, lane_mask active) {
