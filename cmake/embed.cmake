@@ -58,7 +58,7 @@ literal("${KERNELS}/contract.md" contract)
 file(WRITE "${OUTPUT}" "#pragma once
 // families.hpp: the families of this build, embedded. Generated: do not edit.
 //
-// Layer   6. Texts only; json_text.hpp makes families of them.
+// Layer   6. Texts only; json_family.hpp makes families of them.
 
 #include <span>
 #include <string_view>

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include <skillbench/campaign.hpp>
-#include <skillbench/json_text.hpp>
+#include <skillbench/json_record.hpp>
 
 #include "copy_family.hpp"
 

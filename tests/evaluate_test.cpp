@@ -7,7 +7,7 @@
 
 #include <skillbench/evaluate.hpp>
 #include <skillbench/inputs.hpp>
-#include <skillbench/json_text.hpp>
+#include <skillbench/json_record.hpp>
 
 #include "copy_family.hpp"
 

@@ -23,7 +23,7 @@
 #include <skillbench/check.hpp>
 #include <skillbench/extract.hpp>
 #include <skillbench/families.hpp>
-#include <skillbench/json_text.hpp>
+#include <skillbench/json_family.hpp>
 #include <skillbench/read.hpp>
 
 using namespace skillbench;

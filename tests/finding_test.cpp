@@ -48,6 +48,13 @@ constexpr struct {
     {28, code::cache_policy, "cache_policy"},
     {29, code::not_reproducible, "not_reproducible"},
     {30, code::size_not_checked, "size_not_checked"},
+    {31, code::race, "race"},
+    {32, code::barrier_divergence, "barrier_divergence"},
+    {33, code::in_flight_access, "in_flight_access"},
+    {34, code::missing_fence, "missing_fence"},
+    {35, code::mask_misuse, "mask_misuse"},
+    {36, code::mbarrier_misuse, "mbarrier_misuse"},
+    {37, code::repaired_by_compiler, "repaired_by_compiler"},
 };
 
 constexpr struct {
@@ -123,6 +130,12 @@ TEST_CASE("finding: every code leaves its candidate at one rung") {
       {code::deadlock, outcome::faults},
       {code::trap, outcome::faults},
       {code::invalid_access, outcome::faults},
+      {code::race, outcome::faults},
+      {code::barrier_divergence, outcome::faults},
+      {code::in_flight_access, outcome::faults},
+      {code::missing_fence, outcome::faults},
+      {code::mask_misuse, outcome::faults},
+      {code::mbarrier_misuse, outcome::faults},
   };
   for (const auto& row : codes) {
     const auto found = below_wrong.find(row.what);

@@ -7,7 +7,7 @@
 #include <string>
 
 #include <skillbench/grader.hpp>
-#include <skillbench/json_text.hpp>
+#include <skillbench/json_record.hpp>
 
 #include "copy_family.hpp"
 

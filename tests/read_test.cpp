@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <skillbench/extract.hpp>
+#include <skillbench/json_family.hpp>
 #include <skillbench/read.hpp>
 
 using namespace skillbench;

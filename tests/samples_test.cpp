@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <skillbench/json_family.hpp>
 #include <skillbench/samples.hpp>
 
 using namespace skillbench;

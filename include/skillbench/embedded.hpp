@@ -1,7 +1,7 @@
 #pragma once
 // embedded.hpp: the families of this build, read.
 //
-// Layer   6. families.hpp has the texts, json_text.hpp reads them.
+// Layer   6. families.hpp has the texts, json_family.hpp reads them.
 // Errors  The texts were embedded by the build, so one that cannot be read is a
 //         bug of ours: reason::internal.
 
@@ -12,7 +12,7 @@
 #include <skillbench/families.hpp>
 #include <skillbench/family.hpp>
 #include <skillbench/fault.hpp>
-#include <skillbench/json_text.hpp>
+#include <skillbench/json_family.hpp>
 
 namespace skillbench {
 

@@ -2,7 +2,7 @@
 // family.hpp: what is asked of a kernel, and what a right answer is.
 //
 // Layer   1. A family's folder under kernels/ holds family.json (read by
-//         json_text.hpp into `family`) and oracle.hpp (an `oracle`).
+//         json_family.hpp into `family`) and oracle.hpp (an `oracle`).
 // Units   shapes in elements; `bytes` and `operations` count what any correct
 //         kernel must at least move and do.
 

@@ -86,8 +86,15 @@ enum class code : std::uint8_t {
   cache_policy = 28,       // createpolicy
   not_reproducible = 29,   // other bits in another run, within the bound
   size_not_checked = 30,   // a shape too large for us to run a part of
+  race = 31,               // two accesses that nothing orders, one of them a store
+  barrier_divergence = 32, // threads miss a barrier, or its count is wrong
+  in_flight_access = 33,   // memory of a copy or wgmma that is not done
+  missing_fence = 34,      // no fence between two proxies
+  mask_misuse = 35,        // a member mask without its own lane, ...
+  mbarrier_misuse = 36,    // not initialised, overrun, wrong phase
+  repaired_by_compiler = 37, // ptxas put in what was missing
 };
-inline constexpr code last_code = code::size_not_checked;
+inline constexpr code last_code = code::repaired_by_compiler;
 
 [[nodiscard]] constexpr std::string_view name(code what) noexcept {
   switch (what) {
@@ -122,6 +129,13 @@ inline constexpr code last_code = code::size_not_checked;
     case code::cache_policy: return "cache_policy";
     case code::not_reproducible: return "not_reproducible";
     case code::size_not_checked: return "size_not_checked";
+    case code::race: return "race";
+    case code::barrier_divergence: return "barrier_divergence";
+    case code::in_flight_access: return "in_flight_access";
+    case code::missing_fence: return "missing_fence";
+    case code::mask_misuse: return "mask_misuse";
+    case code::mbarrier_misuse: return "mbarrier_misuse";
+    case code::repaired_by_compiler: return "repaired_by_compiler";
   }
   return "unknown";
 }
@@ -141,7 +155,13 @@ inline constexpr code last_code = code::size_not_checked;
     case code::undefined_value:
     case code::deadlock:
     case code::trap:
-    case code::invalid_access: return outcome::faults;
+    case code::invalid_access:
+    case code::race:
+    case code::barrier_divergence:
+    case code::in_flight_access:
+    case code::missing_fence:
+    case code::mask_misuse:
+    case code::mbarrier_misuse: return outcome::faults;
     default: return outcome::wrong;
   }
 }

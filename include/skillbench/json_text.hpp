@@ -1,11 +1,11 @@
 #pragma once
-// json_text.hpp: JSON to the values of layers 1 and 2, and records to JSON.
+// json_text.hpp: JSON text to a tree with places, and values to JSON lines.
 //
-// Layer   3. The only header that includes the JSON library; layers 6 and 7
-//         are its users.
-// Strict  A manifest and a family have no unknown keys. Nothing may hold a key
-//         twice. Samples and records are read leniently (unknown keys are left
-//         alone) and records are written strictly.
+// Layer   3. The only header that includes the JSON library. json_manifest.hpp,
+//         json_family.hpp, json_sample.hpp and json_record.hpp read with it;
+//         layers 6 and 7 are their users and its own.
+// Strict  Nothing may hold a key twice. What else is refused is the business
+//         of each reader.
 // Places  Lines and columns from 1, columns in bytes; the path of a value is a
 //         JSON pointer (RFC 6901).
 // Errors  reason::bad_input: where, what was found and what was expected. No
@@ -27,11 +27,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include <skillbench/family.hpp>
+#include <skillbench/expression.hpp>
 #include <skillbench/fault.hpp>
-#include <skillbench/manifest.hpp>
-#include <skillbench/record.hpp>
-#include <skillbench/sample.hpp>
 
 namespace skillbench {
 
@@ -480,483 +477,21 @@ class reader {
   std::optional<fault> wrong_;
 };
 
-// ---- manifests
-// ------------------------------------------------------------------
+// ---- what may be absent
+// -------------------------------------------------------
 
-inline bool read_launch(reader& in, const value& from, launch_text& into) {
-  const value* const entry = in.need(from, "entry");
-  if (entry == nullptr || !in.text(*entry, into.entry, "the name of a kernel"))
-    return false;
-  for (const char c : into.entry)
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
-      return in.refuse(*entry, "a kernel's name holds a control character");
-
-  const value* const args = in.need(from, "args");
-  if (args == nullptr || !in.array(*args, "an array of argument names", 1, 256))
-    return false;
-  for (const value& one : args->items)
-    if (!in.text(one, into.args.emplace_back(), "the name of an argument", 1,
-                 128))
-      return false;
-
-  const value* const grid = in.need(from, "grid");
-  if (grid == nullptr ||
-      !in.formulas(*grid, into.grid, "a number of blocks", 1, 3))
-    return false;
-  const value* const block = in.need(from, "block");
-  if (block == nullptr ||
-      !in.formulas(*block, into.block, "a number of threads", 1, 3))
-    return false;
-  const value* const shared = from.find("shared_bytes");
-  return shared == nullptr ||
-         in.formula(*shared, into.shared_bytes, "a number of bytes");
-}
-
-inline bool read_launches(reader& in, const value& from, manifest& into) {
-  const value* const launches = from.find("launches");
-  if (launches == nullptr)
-    return read_launch(in, from, into.launches.emplace_back());
-  for (const char* const key :
-       {"entry", "args", "grid", "block", "shared_bytes"})
-    if (const value* const other = from.find(key))
-      return in.refuse(*other, "\"" + std::string(key) +
-                                   "\" stands beside \"launches\"; expected it "
-                                   "inside each launch");
-  if (!in.array(*launches, "an array of launches", 1, 64)) return false;
-  for (const value& one : launches->items)
-    if (!in.object(one, "a launch",
-                   {"entry", "args", "grid", "block", "shared_bytes"}) ||
-        !read_launch(in, one, into.launches.emplace_back()))
-      return false;
-  return true;
-}
-
-inline bool read_tunables(reader& in, const value& from, manifest& into) {
-  const value* const tune = from.find("tune");
-  if (tune == nullptr) return true;
-  if (!in.object(*tune, "an object of tunables and their values")) return false;
-  if (tune->items.size() > 64)
-    return in.refuse(*tune, "found " + std::to_string(tune->items.size()) +
-                                " tunables; expected at most 64");
-  for (const value& one : tune->items) {
-    tunable made;
-    made.name = one.key;
-    if (!in.identifier(one, one.key, "name of a tunable") ||
-        !in.array(one, "an array of integers", 1, 1024))
-      return false;
-    for (const value& choice : one.items)
-      if (!in.integer(choice, made.values.emplace_back(), "an integer"))
-        return false;
-    into.tune.push_back(std::move(made));
-  }
-  return true;
-}
-
-inline bool read_scratch(reader& in, const value& from, manifest& into) {
-  const value* const scratch = from.find("scratch");
-  if (scratch == nullptr) return true;
-  if (!in.object(*scratch, "an object of names and their bytes")) return false;
-  if (scratch->items.size() > 64)
-    return in.refuse(*scratch, "found " +
-                                   std::to_string(scratch->items.size()) +
-                                   " names; expected at most 64");
-  for (const value& one : scratch->items) {
-    auto& made = into.scratch.emplace_back(one.key, expression());
-    if (!in.identifier(one, one.key, "name of scratch memory") ||
-        !in.formula(one, made.second, "a number of bytes"))
-      return false;
-  }
-  return true;
-}
-
-inline bool read_manifest(reader& in, const value& from, manifest& into) {
-  if (!in.object(from, "a launch manifest",
-                 {"family", "entry", "args", "grid", "block", "shared_bytes",
-                  "launches", "tune", "constraints", "require", "scratch"}))
-    return false;
-  const value* const family = in.need(from, "family");
-  if (family == nullptr ||
-      !in.text(*family, into.family, "the name of a family", 1, 128) ||
-      !read_launches(in, from, into) || !read_tunables(in, from, into))
-    return false;
-  if (const value* const it = from.find("constraints"))
-    if (!in.formulas(*it, into.constraints, "a condition", 0, 64)) return false;
-  if (const value* const it = from.find("require"))
-    if (!in.formulas(*it, into.require, "a condition", 0, 64)) return false;
-  return read_scratch(in, from, into);
-}
-
-// ---- families
-// -------------------------------------------------------------------
-
-inline bool read_argument(reader& in, const value& from, argument& into) {
-  if (!in.object(from, "an argument", {"name", "kind", "shape", "range"}))
-    return false;
-  const value* const name = in.need(from, "name");
-  const value* const kind = in.need(from, "kind");
-  if (name == nullptr || kind == nullptr ||
-      !in.text(*name, into.name, "the name of an argument", 1, 128) ||
-      !in.identifier(*name, into.name, "name of an argument"))
-    return false;
-  std::string word;
-  const std::string kinds = "\"input\", \"output\", \"integer\" or \"real\"";
-  if (!in.text(*kind, word, kinds)) return false;
-  if (word == "input")
-    into.kind = argument::type::input;
-  else if (word == "output")
-    into.kind = argument::type::output;
-  else if (word == "integer")
-    into.kind = argument::type::integer;
-  else if (word == "real")
-    into.kind = argument::type::real;
-  else
-    return in.expect(*kind, kinds);
-
-  const bool tensor =
-      into.kind == argument::type::input || into.kind == argument::type::output;
-  const bool whole = into.kind == argument::type::integer;
-  const value* const shape = from.find("shape");
-  const value* const range = from.find("range");
-  if (!tensor && shape != nullptr)
-    return in.refuse(*shape, "only tensors have a shape");
-  if (!whole && range != nullptr)
-    return in.refuse(*range, "only integers have a range");
-  if (tensor && in.need(from, "shape") == nullptr) return false;
-  if (whole && in.need(from, "range") == nullptr) return false;
-  if (shape != nullptr && !in.formulas(*shape, into.shape, "an extent", 1, 8))
-    return false;
-  if (range == nullptr) return true;
-  if (!in.array(*range, "an array of the least and the most", 2, 2) ||
-      !in.integer(range->items[0], into.least, "an integer") ||
-      !in.integer(range->items[1], into.most, "an integer"))
-    return false;
-  return into.least <= into.most ||
-         in.refuse(*range, "the least is above the most");
-}
-
-inline std::optional<pattern> pattern_named(std::string_view word) {
-  for (const pattern kind :
-       {pattern::normal, pattern::uniform, pattern::constant, pattern::spike,
-        pattern::subnormal, pattern::alternate, pattern::mixed})
-    if (name(kind) == word) return kind;
-  return std::nullopt;
-}
-
-// `row` keeps the length of the tensor's rows unless the fill names another.
-inline bool read_fill(reader& in, const value& from, fill& into,
-                      expression& row) {
-  if (!in.object(from, "a fill", {"kind", "scale", "offset", "row"}))
-    return false;
-  const value* const kind = in.need(from, "kind");
-  std::string word;
-  if (kind == nullptr || !in.text(*kind, word, "the name of a fill"))
-    return false;
-  const auto known = pattern_named(word);
-  if (!known)
-    return in.expect(*kind,
-                     "normal, uniform, constant, spike, subnormal, "
-                     "alternate or mixed");
-  into.kind = *known;
-  if (const value* const it = from.find("scale"))
-    if (!in.real(*it, into.scale, "a number")) return false;
-  if (const value* const it = from.find("offset"))
-    if (!in.real(*it, into.offset, "a number")) return false;
-  const value* const it = from.find("row");
-  return it == nullptr || in.formula(*it, row, "the length of a row");
-}
-
-inline bool row_of(reader& in, const value& at, const expression& row,
-                   const bindings& integers, std::int64_t& into) {
-  const auto length = row.evaluate(integers);
-  if (!length) return in.refuse(at, length.error().what);
-  into = length.value();
-  return into >= 1 || in.refuse(at, "a row is shorter than 1");
-}
-
-// The values that a case gives under `key`, which are those of `wanted` kind.
-template <typename Number, typename Read>
-bool read_numbers(reader& in, const value& from, std::string_view key,
-                  const family& of, argument::type wanted,
-                  std::vector<std::pair<std::string, Number>>& into,
-                  Read read_one) {
-  const value* const given = from.find(key);
-  if (given != nullptr && !in.object(*given, "an object of numbers"))
-    return false;
-  for (const argument& one : of.arguments) {
-    if (one.kind != wanted) continue;
-    const value* const it = given == nullptr ? nullptr : given->find(one.name);
-    if (it == nullptr)
-      return in.refuse(given == nullptr ? from : *given,
-                       "no value for \"" + one.name + "\"");
-    Number number{};
-    if (!read_one(*it, one, number)) return false;
-    into.emplace_back(one.name, number);
-  }
-  if (given == nullptr) return true;
-  for (const value& one : given->items) {
-    bool known = false;
-    for (const auto& [name, number] : into) known = known || name == one.key;
-    if (!known) return in.refuse(one, shown(one.key) + " is no such argument");
-  }
-  return true;
-}
-
-inline bool read_case(reader& in, const value& from, const family& of,
-                      test_case& into) {
-  if (!in.object(from, "a case", {"name", "why", "integers", "reals", "fills"}))
-    return false;
-  const value* const name = in.need(from, "name");
-  const value* const why = in.need(from, "why");
-  if (name == nullptr || why == nullptr ||
-      !in.text(*name, into.name, "the name of a case", 1, 128) ||
-      !in.text(*why, into.why, "a reason"))
-    return false;
-  for (const test_case& other : of.cases)
-    if (other.name == into.name)
-      return in.refuse(*name, "two cases are named " + shown(into.name));
-
-  const auto read_integer = [&](const value& it, const argument& one,
-                                std::int64_t& number) {
-    if (!in.integer(it, number, "an integer")) return false;
-    return (number >= one.least && number <= one.most) ||
-           in.expect(it, "an integer from " + std::to_string(one.least) +
-                             " to " + std::to_string(one.most));
-  };
-  const auto read_real = [&](const value& it, const argument&, double& number) {
-    return in.real(it, number, "a number");
-  };
-  if (!read_numbers(in, from, "integers", of, argument::type::integer,
-                    into.integers, read_integer) ||
-      !read_numbers(in, from, "reals", of, argument::type::real, into.reals,
-                    read_real))
-    return false;
-
-  const value* const fills = from.find("fills");
-  if (fills != nullptr && !in.object(*fills, "an object of fills"))
-    return false;
-  for (const argument& one : of.arguments) {
-    for (const expression& extent : one.shape) {
-      const auto length = extent.evaluate(into.integers);
-      if (!length) return in.refuse(from, length.error().what);
-      if (length.value() < 1)
-        return in.refuse(from, "an extent of \"" + one.name + "\" is " +
-                                   std::to_string(length.value()));
-    }
-    if (one.kind != argument::type::input) continue;
-    fill made;
-    expression row = one.shape.back();
-    const value* const it = fills == nullptr ? nullptr : fills->find(one.name);
-    if ((it != nullptr && !read_fill(in, *it, made, row)) ||
-        !row_of(in, it == nullptr ? from : *it, row, into.integers, made.row))
-      return false;
-    into.fills.emplace_back(one.name, made);
-  }
-  if (fills == nullptr) return true;
-  for (const value& one : fills->items) {
-    bool known = false;
-    for (const auto& [tensor, filled] : into.fills)
-      known = known || tensor == one.key;
-    if (!known) return in.refuse(one, shown(one.key) + " is no input");
-  }
-  return true;
-}
-
-// Every name of an expression must be an integer of the family, or `sizeof_T`
-// where that is told.
-inline bool names_known(reader& in, const value& at, const expression& text,
-                        const family& of, bool with_size) {
-  for (const std::string& name : text.names()) {
-    bool known = with_size && name == "sizeof_T";
-    for (const argument& one : of.arguments)
-      known =
-          known || (one.kind == argument::type::integer && one.name == name);
-    if (!known)
-      return in.refuse(at, "`" + text.text() + "` names " + shown(name) +
-                               ", which is no integer of the family");
-  }
-  return true;
-}
-
-// What each argument of a kind may be drawn from: an array a name.
-template <typename Choice, typename Read>
-bool read_choices(reader& in, const value& from, std::string_view key,
-                  const family& of, argument::type wanted,
-                  std::vector<std::pair<std::string, std::vector<Choice>>>& into,
-                  Read read_one) {
-  const value* const given = from.find(key);
-  if (given == nullptr) return true;
-  if (!in.object(*given, "an object of arrays of choices")) return false;
-  for (const value& each : given->items) {
-    const argument* named = nullptr;
-    for (const argument& one : of.arguments)
-      if (one.kind == wanted && one.name == each.key) named = &one;
-    if (named == nullptr)
-      return in.refuse(each, shown(each.key) + " is no such argument");
-    if (!in.array(each, "an array of choices", 1, 256)) return false;
-    auto& made = into.emplace_back(each.key, std::vector<Choice>());
-    for (const value& choice : each.items)
-      if (!read_one(choice, *named, made.second.emplace_back())) return false;
-  }
-  return true;
-}
-
-inline bool read_hidden(reader& in, const value& from, const family& of,
-                        hidden_plan& into) {
-  if (!in.object(from, "what hidden cases are drawn from",
-                 {"count", "most_elements", "integers", "reals", "fills"}))
-    return false;
-  const value* const count = in.need(from, "count");
-  const value* const most = in.need(from, "most_elements");
-  if (count == nullptr || most == nullptr ||
-      !in.integer(*count, into.count, "a number of cases") ||
-      !in.integer(*most, into.most_elements, "a number of elements"))
-    return false;
-  if (into.count < 0 || into.count > 1000)
-    return in.expect(*count, "a number of cases from 0 to 1000");
-  if (into.most_elements < 1) return in.expect(*most, "a positive number");
-  const auto read_integer = [&](const value& it, const argument& one,
-                                std::int64_t& number) {
-    return in.integer(it, number, "an integer") &&
-           ((number >= one.least && number <= one.most) ||
-            in.expect(it, "an integer from " + std::to_string(one.least) +
-                              " to " + std::to_string(one.most)));
-  };
-  const auto read_real = [&](const value& it, const argument&, double& number) {
-    return in.real(it, number, "a number");
-  };
-  const auto fill_read = [&](const value& it, const argument& one,
-                             hidden_fill& made) {
-    made.row = one.shape.back();
-    return read_fill(in, it, made.filled, made.row) &&
-           names_known(in, it, made.row, of, false);
-  };
-  if (!read_choices(in, from, "integers", of, argument::type::integer,
-                    into.integers, read_integer) ||
-      !read_choices(in, from, "reals", of, argument::type::real, into.reals,
-                    read_real) ||
-      !read_choices(in, from, "fills", of, argument::type::input, into.fills,
-                    fill_read))
-    return false;
-  for (const argument& one : of.arguments) {
-    if (one.kind != argument::type::real) continue;
-    bool known = false;
-    for (const auto& [name, values] : into.reals) known |= name == one.name;
-    if (!known)
-      return in.refuse(from, "nothing to draw \"" + one.name + "\" from");
-  }
-  return true;
-}
-
-inline bool read_family(reader& in, const value& from, family& into) {
-  if (!in.object(from, "a family",
-                 {"name", "title", "version", "arguments", "cases", "overflow",
-                  "hidden",
-                  "tolerance", "work"}))
-    return false;
-  const value* const name = in.need(from, "name");
-  const value* const title = in.need(from, "title");
-  const value* const version = in.need(from, "version");
-  const value* const arguments = in.need(from, "arguments");
-  const value* const cases = in.need(from, "cases");
-  const value* const tolerated = in.need(from, "tolerance");
-  const value* const work = in.need(from, "work");
-  if (name == nullptr || title == nullptr || version == nullptr ||
-      arguments == nullptr || cases == nullptr || tolerated == nullptr ||
-      work == nullptr)
-    return false;
-  if (!in.text(*name, into.name, "a name", 1, 128) ||
-      !in.identifier(*name, into.name, "name of a family") ||
-      !in.text(*title, into.title, "a title") ||
-      !in.text(*version, into.version, "a version in a string") ||
-      !in.array(*arguments, "an array of arguments", 1, 256))
-    return false;
-  for (const value& one : arguments->items) {
-    argument made;
-    if (!read_argument(in, one, made)) return false;
-    for (const argument& other : into.arguments)
-      if (other.name == made.name)
-        return in.refuse(one, "two arguments are named " + shown(made.name));
-    into.arguments.push_back(std::move(made));
-  }
-  for (std::size_t i = 0; i < into.arguments.size(); ++i)
-    for (const expression& extent : into.arguments[i].shape)
-      if (!names_known(in, arguments->items[i], extent, into, false))
-        return false;
-
-  if (!in.array(*cases, "an array of cases", 1, 4096)) return false;
-  for (const value& one : cases->items) {
-    test_case made;
-    if (!read_case(in, one, into, made)) return false;
-    into.cases.push_back(std::move(made));
-  }
-  if (const value* const overflow = from.find("overflow")) {
-    if (!in.array(*overflow, "an array of cases", 0, 16)) return false;
-    for (const value& one : overflow->items) {
-      test_case made;
-      if (!read_case(in, one, into, made)) return false;
-      into.overflow.push_back(std::move(made));
-    }
-  }
-  if (const value* const hidden = from.find("hidden"))
-    if (!read_hidden(in, *hidden, into, into.hidden)) return false;
-
-  if (!in.object(*tolerated, "a tolerance", {"c", "why"})) return false;
-  const value* const c = in.need(*tolerated, "c");
-  const value* const why = in.need(*tolerated, "why");
-  if (c == nullptr || why == nullptr ||
-      !in.real(*c, into.allowed.c, "a number") ||
-      !in.text(*why, into.allowed.why, "a reason", 1, 16384))
-    return false;
-  if (!(std::isfinite(into.allowed.c) && into.allowed.c >= 0))
-    return in.refuse(*c, "a tolerance is negative or not finite");
-
-  if (!in.object(*work, "the work of a family", {"bytes", "operations"}))
-    return false;
-  const value* const bytes = in.need(*work, "bytes");
-  const value* const operations = in.need(*work, "operations");
-  return bytes != nullptr && operations != nullptr &&
-         in.formula(*bytes, into.bytes, "a number of bytes") &&
-         in.formula(*operations, into.operations, "a number of operations") &&
-         names_known(in, *bytes, into.bytes, into, true) &&
-         names_known(in, *operations, into.operations, into, true);
-}
-
-// ---- samples
-// --------------------------------------------------------------------
-
+// `null` is as good as absent where readers are lenient.
 inline bool is_absent(const value* it) {
   return it == nullptr || it->kind == type::null;
 }
+
+inline constexpr std::size_t any_length =
+    std::numeric_limits<std::size_t>::max();
 
 inline bool read_text(reader& in, const value& from, std::string_view key,
                       std::string& into, std::size_t most = 4096) {
   const value* const it = from.find(key);
   return is_absent(it) || in.text(*it, into, "a string", 0, most);
-}
-
-inline bool read_tokens(reader& in, const value& from, sample& into) {
-  const value* const tokens = from.find("tokens");
-  const auto unknown = [](const value* it) {
-    return is_absent(it) ||
-           (it->kind == type::string && it->text == "not reported");
-  };
-  if (unknown(tokens)) return true;
-  if (!in.object(*tokens,
-                 "an object with input and output, or \"not "
-                 "reported\""))
-    return false;
-  const auto read_one = [&](std::string_view key,
-                            std::optional<std::int64_t>& into_one) {
-    const value* const it = tokens->find(key);
-    if (unknown(it)) return true;
-    std::int64_t count = 0;
-    if (!in.integer(*it, count, "a number of tokens")) return false;
-    if (count < 0) return in.refuse(*it, "a number of tokens is negative");
-    into_one = count;
-    return true;
-  };
-  return read_one("input", into.input_tokens) &&
-         read_one("output", into.output_tokens);
 }
 
 inline bool read_amount(reader& in, const value& from, std::string_view key,
@@ -971,54 +506,6 @@ inline bool read_amount(reader& in, const value& from, std::string_view key,
   return true;
 }
 
-// What samples and records have in common.
-inline bool read_identity(reader& in, const value& from, sample& into) {
-  const value* const id = from.find("id");
-  if (id != nullptr && id->kind == type::integer)
-    into.id = describe(*id);
-  else if (!read_text(in, from, "id", into.id, 1024))
-    return false;
-  const value* const draw = from.find("draw");
-  return read_text(in, from, "model", into.model, 1024) &&
-         read_text(in, from, "arm", into.arm, 1024) &&
-         read_text(in, from, "skill", into.skill, 1024) &&
-         read_text(in, from, "task", into.task, 1024) &&
-         read_text(in, from, "pair", into.pair, 1024) &&
-         (is_absent(draw) || in.integer(*draw, into.draw, "an integer")) &&
-         read_tokens(in, from, into) &&
-         read_amount(in, from, "cost_usd", into.cost_usd);
-}
-
-inline bool read_sample(reader& in, const value& from, sample& into) {
-  if (!in.object(from, "a sample, an object") ||
-      !read_identity(in, from, into) ||
-      !read_amount(in, from, "seconds", into.seconds))
-    return false;
-  if (into.task.empty()) {
-    if (const value* const task = from.find("task"))
-      return in.expect(*task, "the name of a task");
-    return in.need(from, "task") != nullptr;
-  }
-  const value* const path = from.find("output");
-  const value* const text = from.find("text");
-  if (is_absent(path) == is_absent(text))
-    return in.refuse(from, "expected one of \"output\" (a path) and \"text\"");
-  if (!is_absent(path))
-    return in.text(*path, into.path, "the path of an output");
-  return in.text(*text, into.output, "the text of an output", 0,
-                 std::numeric_limits<std::size_t>::max());
-}
-
-// ---- records
-// --------------------------------------------------------------------
-
-// JSON has no infinity and no NaN.
-inline nlohmann::ordered_json number(double it) {
-  if (std::isnan(it)) return "nan";
-  if (std::isinf(it)) return it > 0 ? "infinity" : "-infinity";
-  return it;
-}
-
 inline bool read_number(reader& in, const value& it, double& into) {
   constexpr double infinite = std::numeric_limits<double>::infinity();
   if (it.kind != type::string) return in.real(it, into, "a number");
@@ -1031,101 +518,6 @@ inline bool read_number(reader& in, const value& it, double& into) {
   else
     return in.expect(it, "a number");
   return true;
-}
-
-template <typename T>
-void put(nlohmann::ordered_json& into, const char* key,
-         const std::optional<T>& it) {
-  if (it) into[key] = *it;
-}
-inline void put(nlohmann::ordered_json& into, const char* key,
-                const std::string& it) {
-  if (!it.empty()) into[key] = it;
-}
-
-inline nlohmann::ordered_json write(const finding& it) {
-  nlohmann::ordered_json made = {{"code", name(it.kind)},
-                                 {"severity", name(it.weight)},
-                                 {"what", it.what}};
-  put(made, "kernel", it.kernel);
-  put(made, "element_type", it.element_type);
-  put(made, "case", it.test_case);
-  put(made, "tensor", it.tensor);
-  put(made, "line", it.line);
-  put(made, "ptx_line", it.ptx_line);
-  put(made, "index", it.index);
-  made["count"] = it.count;
-  return made;
-}
-
-inline nlohmann::ordered_json write(const compiled_kernel& it) {
-  nlohmann::ordered_json made = {{"element_type", it.element_type},
-                                 {"entry", it.entry},
-                                 {"lowered", it.lowered}};
-  put(made, "registers", it.registers);
-  put(made, "spill_stores", it.spill_stores);
-  put(made, "spill_loads", it.spill_loads);
-  put(made, "stack_bytes", it.stack_bytes);
-  put(made, "static_shared", it.static_shared);
-  return made;
-}
-
-inline nlohmann::ordered_json write(const case_agreement& it) {
-  return {{"case", it.test_case},
-          {"element_type", it.element_type},
-          {"outcome", name(it.reached)},
-          {"compared", it.compared},
-          {"wrong", it.wrong},
-          {"worst_share", number(it.worst_share)},
-          {"warp_instructions", it.warp_instructions},
-          {"global_load_sectors", it.global_load_sectors},
-          {"global_store_sectors", it.global_store_sectors}};
-}
-
-inline nlohmann::ordered_json write(const record& it) {
-  using json = nlohmann::ordered_json;
-  const auto tokens = [](const std::optional<std::int64_t>& count) {
-    return count ? json(*count) : json("not reported");
-  };
-  json made;
-  made["schema"] = it.schema;
-  made["id"] = it.of.id;
-  made["model"] = it.of.model;
-  made["arm"] = it.of.arm;
-  made["skill"] = it.of.skill;
-  made["task"] = it.of.task;
-  made["draw"] = it.of.draw;
-  made["path"] = it.of.path;
-  put(made, "pair", it.of.pair);
-  if (it.of.input_tokens || it.of.output_tokens)
-    made["tokens"] = {{"input", tokens(it.of.input_tokens)},
-                      {"output", tokens(it.of.output_tokens)}};
-  else
-    made["tokens"] = "not reported";
-  put(made, "cost_usd", it.of.cost_usd);
-  put(made, "model_seconds", it.of.seconds);  // `seconds` are ours
-  made["source_hash"] = it.source_hash;
-  made["skillbench"] = it.skillbench_version;
-  made["device"] = it.device;
-  made["seed"] = it.seed;
-  made["stage"] = name(it.reached);
-  made["outcome"] = name(it.what);
-  made["reason"] = it.reason;
-  made["findings"] = json::array();
-  for (const finding& one : it.findings) made["findings"].push_back(write(one));
-  made["setting"] = json::object();
-  for (const auto& [key, choice] : it.chosen) made["setting"][key] = choice;
-  made["kernels"] = json::array();
-  for (const compiled_kernel& one : it.kernels)
-    made["kernels"].push_back(write(one));
-  made["cases"] = json::array();
-  for (const case_agreement& one : it.cases)
-    made["cases"].push_back(write(one));
-  made["speed"] = it.speed;
-  made["seconds"] = json::object();
-  for (const auto& [key, time] : it.seconds)
-    made["seconds"][key] = number(time);
-  return made;
 }
 
 // The value of an enum that is written as `text`.
@@ -1163,111 +555,7 @@ inline bool read_count(reader& in, const value& from, std::string_view key,
   return is_absent(it) || in.count(*it, into, "an integer from 0");
 }
 
-inline constexpr std::size_t any_length =
-    std::numeric_limits<std::size_t>::max();
-
-inline bool read(reader& in, const value& from, finding& into) {
-  return in.object(from, "a finding") &&
-         read_word(in, from, "code", last_code, into.kind) &&
-         read_word(in, from, "severity", severity::note, into.weight) &&
-         read_text(in, from, "what", into.what, any_length) &&
-         read_text(in, from, "kernel", into.kernel, any_length) &&
-         read_text(in, from, "element_type", into.element_type) &&
-         read_text(in, from, "case", into.test_case) &&
-         read_text(in, from, "tensor", into.tensor) &&
-         read_whole(in, from, "line", into.line) &&
-         read_whole(in, from, "ptx_line", into.ptx_line) &&
-         read_whole(in, from, "index", into.index) &&
-         read_count(in, from, "count", into.count);
-}
-
-inline bool read(reader& in, const value& from, compiled_kernel& into) {
-  return in.object(from, "a kernel") &&
-         read_text(in, from, "element_type", into.element_type) &&
-         read_text(in, from, "entry", into.entry, any_length) &&
-         read_text(in, from, "lowered", into.lowered, any_length) &&
-         read_whole(in, from, "registers", into.registers) &&
-         read_whole(in, from, "spill_stores", into.spill_stores) &&
-         read_whole(in, from, "spill_loads", into.spill_loads) &&
-         read_whole(in, from, "stack_bytes", into.stack_bytes) &&
-         read_whole(in, from, "static_shared", into.static_shared);
-}
-
-inline bool read(reader& in, const value& from, case_agreement& into) {
-  const value* const share = from.find("worst_share");
-  return in.object(from, "a case") &&
-         read_text(in, from, "case", into.test_case) &&
-         read_text(in, from, "element_type", into.element_type) &&
-         read_word(in, from, "outcome", outcome::unjudged, into.reached) &&
-         read_count(in, from, "compared", into.compared) &&
-         read_count(in, from, "wrong", into.wrong) &&
-         (is_absent(share) || read_number(in, *share, into.worst_share)) &&
-         read_count(in, from, "warp_instructions", into.warp_instructions) &&
-         read_count(in, from, "global_load_sectors",
-                    into.global_load_sectors) &&
-         read_count(in, from, "global_store_sectors",
-                    into.global_store_sectors);
-}
-
-template <typename T>
-bool read_all(reader& in, const value& from, std::string_view key,
-              std::vector<T>& into) {
-  const value* const it = from.find(key);
-  if (is_absent(it)) return true;
-  if (!in.array(*it, "an array", 0, any_length)) return false;
-  for (const value& one : it->items)
-    if (!read(in, one, into.emplace_back())) return false;
-  return true;
-}
-
-inline bool read_record(reader& in, const value& from, record& into) {
-  if (!in.object(from, "a record, an object")) return false;
-  const value* const schema = in.need(from, "schema");
-  std::int64_t number = 0;
-  if (schema == nullptr || !in.integer(*schema, number, "an integer"))
-    return false;
-  if (number < 1 || number > record_schema)
-    return in.refuse(*schema, "the record has schema " +
-                                  std::to_string(number) +
-                                  "; this release knows 1 to " +
-                                  std::to_string(record_schema));
-  into.schema = static_cast<int>(number);
-
-  // An absent version must not look like ours.
-  into.skillbench_version.clear();
-  if (!read_identity(in, from, into.of) ||
-      !read_text(in, from, "path", into.of.path, any_length) ||
-      !read_amount(in, from, "model_seconds", into.of.seconds) ||
-      !read_text(in, from, "source_hash", into.source_hash) ||
-      !read_text(in, from, "skillbench", into.skillbench_version) ||
-      !read_text(in, from, "device", into.device) ||
-      !read_count(in, from, "seed", into.seed) ||
-      !read_word(in, from, "stage", stage::done, into.reached) ||
-      !read_word(in, from, "outcome", outcome::unjudged, into.what) ||
-      !read_text(in, from, "reason", into.reason, any_length) ||
-      !read_all(in, from, "findings", into.findings) ||
-      !read_all(in, from, "kernels", into.kernels) ||
-      !read_all(in, from, "cases", into.cases) ||
-      !read_text(in, from, "speed", into.speed, any_length))
-    return false;
-
-  if (const value* const it = from.find("setting"); !is_absent(it)) {
-    if (!in.object(*it, "an object of tunables")) return false;
-    for (const value& one : it->items)
-      if (!in.integer(one, into.chosen.emplace_back(one.key, 0).second,
-                      "an integer"))
-        return false;
-  }
-  if (const value* const it = from.find("seconds"); !is_absent(it)) {
-    if (!in.object(*it, "an object of seconds")) return false;
-    for (const value& one : it->items)
-      if (!read_number(in, one, into.seconds.emplace_back(one.key, 0.0).second))
-        return false;
-  }
-  return true;
-}
-
-// One text to one value, by one of the readers above.
+// One text to one value, by one of the readers.
 template <typename T>
 result<T> read_as(std::string_view text, T into, text_place* where,
                   bool (*read_one)(reader&, const value&, T&)) {
@@ -1278,48 +566,36 @@ result<T> read_as(std::string_view text, T into, text_place* where,
   return into;
 }
 
-}  // namespace json_text
+// ---- values to text
+// -----------------------------------------------------------
 
-// ---- doors
-// ------------------------------------------------------------------------
+// What is written: keys stay in the order in which they are added.
+using json = nlohmann::ordered_json;
 
-// `where`, if asked for, is the place that a fault is about.
-[[nodiscard]] inline result<manifest> read_manifest(
-    std::string_view json, text_place* where = nullptr) {
-  return json_text::read_as<manifest>(json, {}, where,
-                                      &json_text::read_manifest);
+// JSON has no infinity and no NaN.
+inline json number(double it) {
+  if (std::isnan(it)) return "nan";
+  if (std::isinf(it)) return it > 0 ? "infinity" : "-infinity";
+  return it;
 }
 
-[[nodiscard]] inline result<family> read_family(std::string_view json,
-                                                std::string prompt,
-                                                std::string baseline,
-                                                oracle reference) {
-  family made;
-  made.prompt = std::move(prompt);
-  made.baseline = std::move(baseline);
-  made.reference = std::move(reference);
-  return json_text::read_as(json, std::move(made), nullptr,
-                            &json_text::read_family);
+template <typename T>
+void put(json& into, const char* key, const std::optional<T>& it) {
+  if (it) into[key] = *it;
 }
-
-// A sample as samples.jsonl has it: `path` is what it says under "output",
-// `output` what it says under "text". `arm` and `task` are not looked up.
-[[nodiscard]] inline result<sample> read_sample(std::string_view line) {
-  return json_text::read_as<sample>(line, {}, nullptr, &json_text::read_sample);
-}
-
-[[nodiscard]] inline result<record> read_record(std::string_view line) {
-  return json_text::read_as<record>(line, {}, nullptr, &json_text::read_record);
+inline void put(json& into, const char* key, const std::string& it) {
+  if (!it.empty()) into[key] = it;
 }
 
 // One line without its end. Bytes that are no UTF-8 become U+FFFD.
-[[nodiscard]] inline std::string write_record(const record& told) {
+[[nodiscard]] inline std::string line_of(const json& it) {
   try {
-    return json_text::write(told).dump(
-        -1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+    return it.dump(-1, ' ', false, json::error_handler_t::replace);
   } catch (const nlohmann::json::exception&) {
     return "{}";  // not reached: what is written here has no wrong types
   }
 }
+
+}  // namespace json_text
 
 }  // namespace skillbench

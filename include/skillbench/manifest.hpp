@@ -1,7 +1,7 @@
 #pragma once
 // manifest.hpp: how a candidate wants to be launched.
 //
-// Layer   1. Plain values; json_text.hpp reads them, read.hpp checks them.
+// Layer   1. Plain values; json_manifest.hpp reads them, read.hpp checks them.
 // Units   expressions give threads, blocks or bytes, as each member says.
 // Source  kernels/contract.md, the text that models are given.
 

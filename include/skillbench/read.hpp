@@ -1,7 +1,7 @@
 #pragma once
 // read.hpp: an excerpt's launch manifest, read and held against the contract.
 //
-// Layer   6. json_text.hpp reads the JSON, this header finds it and checks it.
+// Layer   6. json_manifest.hpp reads the JSON, this header finds it and checks it.
 // Found   The first comment whose first word is `skillbench` and that holds a
 //         brace; // lines that follow each other are one comment. From the
 //         first brace to the one that closes it is the manifest; other words in
@@ -30,7 +30,7 @@
 #include <skillbench/compile.hpp>
 #include <skillbench/family.hpp>
 #include <skillbench/finding.hpp>
-#include <skillbench/json_text.hpp>
+#include <skillbench/json_manifest.hpp>
 #include <skillbench/manifest.hpp>
 #include <skillbench/units.hpp>
 

@@ -1,7 +1,7 @@
 #pragma once
 // record.hpp: what is kept of one judged output.
 //
-// Layer   2. json_text.hpp writes it as one JSON line and reads it back.
+// Layer   2. json_record.hpp writes it as one JSON line and reads it back.
 // Numbers `record_schema` changes when a reader of the line must change.
 
 #include <cstdint>

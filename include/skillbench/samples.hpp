@@ -1,7 +1,7 @@
 #pragma once
 // samples.hpp: the outputs to judge, from a list, a folder or a file.
 //
-// Layer   6. Reads files; json_text.hpp reads the lines of a list.
+// Layer   6. Reads files; json_sample.hpp reads the lines of a list.
 // List    samples.jsonl, one JSON object a line; `output` is a path in the
 //         list's own folder, or `text` is the output itself. A folder that has
 //         a samples.jsonl is read by it alone.
@@ -41,7 +41,7 @@
 #include <skillbench/extract.hpp>
 #include <skillbench/family.hpp>
 #include <skillbench/fault.hpp>
-#include <skillbench/json_text.hpp>
+#include <skillbench/json_sample.hpp>
 #include <skillbench/read.hpp>
 #include <skillbench/sample.hpp>
 

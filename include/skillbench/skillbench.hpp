@@ -13,7 +13,8 @@
 #include <skillbench/families.hpp>
 #include <skillbench/find_worker.hpp>
 #include <skillbench/grader.hpp>
-#include <skillbench/json_text.hpp>
+#include <skillbench/json_family.hpp>
+#include <skillbench/json_record.hpp>
 #include <skillbench/samples.hpp>
 #include <skillbench/store.hpp>
 #include <skillbench/version.hpp>

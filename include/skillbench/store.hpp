@@ -2,7 +2,7 @@
 // store.hpp: the folder that records are kept in.
 //
 // Layer   3. Standard library, fault.hpp and POSIX files. Lines are text here:
-//         json_text.hpp makes them.
+//         json_record.hpp makes them.
 // Shapes  A folder with one append-only file of lines for each writer:
 //         records.jsonl, or records-2.jsonl and so on when that is taken. No
 //         file that is already there is opened for writing.

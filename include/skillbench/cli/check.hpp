@@ -23,7 +23,7 @@
 #include <skillbench/cli/text.hpp>
 #include <skillbench/evaluate.hpp>
 #include <skillbench/extract.hpp>
-#include <skillbench/json_text.hpp>
+#include <skillbench/json_record.hpp>
 #include <skillbench/samples.hpp>
 
 namespace skillbench::cli {

@@ -17,7 +17,7 @@
 #include <skillbench/cli/progress.hpp>
 #include <skillbench/cli/summary.hpp>
 #include <skillbench/cli/text.hpp>
-#include <skillbench/json_text.hpp>
+#include <skillbench/json_record.hpp>
 #include <skillbench/samples.hpp>
 #include <skillbench/store.hpp>
 

@@ -1,0 +1,136 @@
+#pragma once
+// json_manifest.hpp: JSON to a launch manifest.
+//
+// Layer   3. json_text.hpp reads the text. Layers 6 and 7 are its users.
+// Strict  An unknown key is refused: a candidate that misspells one must hear
+//         of it.
+// Errors  reason::bad_input with line, column and JSON pointer.
+// Limits  64 launches, tunables, conditions and names of scratch memory; 256
+//         arguments; 1024 values of a tunable.
+
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <skillbench/expression.hpp>
+#include <skillbench/fault.hpp>
+#include <skillbench/json_text.hpp>
+#include <skillbench/manifest.hpp>
+
+namespace skillbench {
+
+namespace json_text {
+
+inline bool read_launch(reader& in, const value& from, launch_text& into) {
+  const value* const entry = in.need(from, "entry");
+  if (entry == nullptr || !in.text(*entry, into.entry, "the name of a kernel"))
+    return false;
+  for (const char c : into.entry)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
+      return in.refuse(*entry, "a kernel's name holds a control character");
+
+  const value* const args = in.need(from, "args");
+  if (args == nullptr || !in.array(*args, "an array of argument names", 1, 256))
+    return false;
+  for (const value& one : args->items)
+    if (!in.text(one, into.args.emplace_back(), "the name of an argument", 1,
+                 128))
+      return false;
+
+  const value* const grid = in.need(from, "grid");
+  if (grid == nullptr ||
+      !in.formulas(*grid, into.grid, "a number of blocks", 1, 3))
+    return false;
+  const value* const block = in.need(from, "block");
+  if (block == nullptr ||
+      !in.formulas(*block, into.block, "a number of threads", 1, 3))
+    return false;
+  const value* const shared = from.find("shared_bytes");
+  return shared == nullptr ||
+         in.formula(*shared, into.shared_bytes, "a number of bytes");
+}
+
+inline bool read_launches(reader& in, const value& from, manifest& into) {
+  const value* const launches = from.find("launches");
+  if (launches == nullptr)
+    return read_launch(in, from, into.launches.emplace_back());
+  for (const char* const key :
+       {"entry", "args", "grid", "block", "shared_bytes"})
+    if (const value* const other = from.find(key))
+      return in.refuse(*other, "\"" + std::string(key) +
+                                   "\" stands beside \"launches\"; expected it "
+                                   "inside each launch");
+  if (!in.array(*launches, "an array of launches", 1, 64)) return false;
+  for (const value& one : launches->items)
+    if (!in.object(one, "a launch",
+                   {"entry", "args", "grid", "block", "shared_bytes"}) ||
+        !read_launch(in, one, into.launches.emplace_back()))
+      return false;
+  return true;
+}
+
+inline bool read_tunables(reader& in, const value& from, manifest& into) {
+  const value* const tune = from.find("tune");
+  if (tune == nullptr) return true;
+  if (!in.object(*tune, "an object of tunables and their values")) return false;
+  if (tune->items.size() > 64)
+    return in.refuse(*tune, "found " + std::to_string(tune->items.size()) +
+                                " tunables; expected at most 64");
+  for (const value& one : tune->items) {
+    tunable made;
+    made.name = one.key;
+    if (!in.identifier(one, one.key, "name of a tunable") ||
+        !in.array(one, "an array of integers", 1, 1024))
+      return false;
+    for (const value& choice : one.items)
+      if (!in.integer(choice, made.values.emplace_back(), "an integer"))
+        return false;
+    into.tune.push_back(std::move(made));
+  }
+  return true;
+}
+
+inline bool read_scratch(reader& in, const value& from, manifest& into) {
+  const value* const scratch = from.find("scratch");
+  if (scratch == nullptr) return true;
+  if (!in.object(*scratch, "an object of names and their bytes")) return false;
+  if (scratch->items.size() > 64)
+    return in.refuse(*scratch, "found " +
+                                   std::to_string(scratch->items.size()) +
+                                   " names; expected at most 64");
+  for (const value& one : scratch->items) {
+    auto& made = into.scratch.emplace_back(one.key, expression());
+    if (!in.identifier(one, one.key, "name of scratch memory") ||
+        !in.formula(one, made.second, "a number of bytes"))
+      return false;
+  }
+  return true;
+}
+
+inline bool read_manifest(reader& in, const value& from, manifest& into) {
+  if (!in.object(from, "a launch manifest",
+                 {"family", "entry", "args", "grid", "block", "shared_bytes",
+                  "launches", "tune", "constraints", "require", "scratch"}))
+    return false;
+  const value* const family = in.need(from, "family");
+  if (family == nullptr ||
+      !in.text(*family, into.family, "the name of a family", 1, 128) ||
+      !read_launches(in, from, into) || !read_tunables(in, from, into))
+    return false;
+  if (const value* const it = from.find("constraints"))
+    if (!in.formulas(*it, into.constraints, "a condition", 0, 64)) return false;
+  if (const value* const it = from.find("require"))
+    if (!in.formulas(*it, into.require, "a condition", 0, 64)) return false;
+  return read_scratch(in, from, into);
+}
+
+}  // namespace json_text
+
+// `where`, if asked for, is the place that a fault is about.
+[[nodiscard]] inline result<manifest> read_manifest(
+    std::string_view json, text_place* where = nullptr) {
+  return json_text::read_as<manifest>(json, {}, where,
+                                      &json_text::read_manifest);
+}
+
+}  // namespace skillbench

@@ -1,0 +1,177 @@
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <string_view>
+
+#include <skillbench/json_record.hpp>
+
+#include "json_kit.hpp"
+
+using namespace skillbench;
+using namespace kit;
+
+namespace {
+
+record full_record() {
+  record it;
+  it.of.id = "i";
+  it.of.model = "m";
+  it.of.arm = "with_skill";
+  it.of.skill = "s";
+  it.of.task = "t";
+  it.of.draw = 3;
+  it.of.path = "p";
+  it.of.output = "not written";
+  it.of.pair = "q";
+  it.of.input_tokens = 5;
+  it.of.cost_usd = 0.25;
+  it.of.seconds = 1.5;
+  it.source_hash = "00ff";
+  it.skillbench_version = "9.9.9";
+  it.device = "d";
+  it.seed = std::numeric_limits<std::uint64_t>::max();
+  it.reached = stage::check;
+  it.what = outcome::faults;
+  it.reason = "r";
+  finding one;
+  one.kind = code::out_of_bounds;
+  one.weight = severity::cheats;
+  one.what = "w";
+  one.kernel = "k";
+  one.element_type = "half";
+  one.test_case = "c";
+  one.tensor = "x";
+  one.line = 3;
+  one.ptx_line = 4;
+  one.index = -1;
+  one.count = 99;
+  it.findings = {one, finding{}};
+  it.chosen = {{"B", 2}, {"A", -1}};
+  compiled_kernel kernel{"float", "k<float>", "_Z1k", 32, 0, {}, 8, 16};
+  it.kernels = {kernel};
+  case_agreement agreed;
+  agreed.test_case = "c";
+  agreed.element_type = "half";
+  agreed.reached = outcome::unjudged;
+  agreed.compared = 10;
+  agreed.wrong = 2;
+  agreed.worst_share = 0.1;
+  agreed.warp_instructions = 1u << 31;
+  agreed.global_load_sectors = 5;
+  agreed.global_store_sectors = 6;
+  it.cases = {agreed};
+  it.speed = "not measured: no GPU";
+  it.seconds = {{"extract", 0.001}, {"check", 2.5}};
+  return it;
+}
+
+}  // namespace
+
+TEST_CASE("json_record: a record that is written is read back as it was") {
+  const record was = full_record();
+  const std::string line = write_record(was);
+  CHECK(line.find('\n') == std::string::npos);
+  CHECK(line.find("not written") == std::string::npos);
+  const auto read = read_record(line);
+  const std::string why = read.ok() ? "" : read.error().what;
+  REQUIRE_MESSAGE(read.ok(), why);
+  const record& is = read.value();
+  CHECK(write_record(is) == line);
+  CHECK(is.of.draw == 3);
+  CHECK(is.of.pair == "q");
+  CHECK(is.of.input_tokens == 5);
+  CHECK_FALSE(is.of.output_tokens.has_value());
+  CHECK(is.of.cost_usd == 0.25);
+  CHECK(is.of.seconds == 1.5);
+  CHECK(is.seed == was.seed);
+  CHECK(is.reached == stage::check);
+  CHECK(is.what == outcome::faults);
+  CHECK(is.skillbench_version == "9.9.9");
+  REQUIRE(is.findings.size() == 2);
+  CHECK(is.findings[0].kind == code::out_of_bounds);
+  CHECK(is.findings[0].weight == severity::cheats);
+  CHECK(is.findings[0].line == 3);
+  CHECK(is.findings[0].index == -1);
+  CHECK(is.findings[0].count == 99);
+  CHECK_FALSE(is.findings[1].line.has_value());
+  CHECK(is.chosen == was.chosen);
+  CHECK(is.kernels[0].registers == 32);
+  CHECK_FALSE(is.kernels[0].spill_loads.has_value());
+  CHECK(is.kernels[0].static_shared == 16);
+  CHECK(is.cases[0].worst_share == 0.1);
+  CHECK(is.cases[0].reached == outcome::unjudged);
+  CHECK(is.seconds == was.seconds);
+}
+
+TEST_CASE("json_record: missing tokens are told, never a zero") {
+  record it;
+  CHECK(says(write_record(it), "\"tokens\":\"not reported\""));
+  it.of.output_tokens = 5;
+  CHECK(says(write_record(it), "{\"input\":\"not reported\",\"output\":5}"));
+}
+
+TEST_CASE("json_record: numbers that JSON has not survive a record") {
+  record it = full_record();
+  it.cases[0].worst_share = std::numeric_limits<double>::infinity();
+  CHECK(read_record(write_record(it)).value().cases[0].worst_share ==
+        std::numeric_limits<double>::infinity());
+  it.cases[0].worst_share = std::numeric_limits<double>::quiet_NaN();
+  CHECK(std::isnan(read_record(write_record(it)).value().cases[0].worst_share));
+}
+
+TEST_CASE("json_record: bytes that are no UTF-8 do not stop a record") {
+  record it;
+  it.reason = "a\xff z";
+  finding one;
+  one.what = std::string("b\xc3", 2);
+  it.findings = {one};
+  const auto read = read_record(write_record(it));
+  REQUIRE(read.ok());
+  CHECK(read.value().reason == "a\xef\xbf\xbd z");
+  CHECK(read.value().findings[0].what == "b\xef\xbf\xbd");
+}
+
+TEST_CASE("json_record: records are read leniently, but not from the future") {
+  const auto read = read_record(
+      R"({"schema": 1, "stage": "done", "outcome": "correct", "new": {"a": 1},
+"findings": null})");
+  REQUIRE(read.ok());
+  CHECK(read.value().what == outcome::correct);
+  CHECK(read.value().skillbench_version.empty());
+  const auto refusal = [](const std::string& line) {
+    const auto made = read_record(line);
+    REQUIRE_MESSAGE(!made.ok(), line);
+    return made.error().what;
+  };
+  const std::string end = R"("stage": "done", "outcome": "correct"})";
+  says(refusal("{\"schema\": 2, " + end), "this release knows 1 to 1");
+  says(refusal("{\"schema\": 0, " + end), "schema 0");
+  says(refusal("{" + end), "\"schema\" is missing");
+  says(refusal(R"({"schema": 1, "outcome": "correct"})"), "\"stage\"");
+  says(refusal(R"({"schema": 1, "stage": "done", "outcome": "fine"})"),
+       "no known outcome");
+  says(refusal("{\"schema\": 1, \"findings\": [{}], " + end), "\"code\"");
+  says(refusal("{\"schema\": 1, \"seed\": -1, " + end), "at /seed");
+  says(refusal("{\"schema\": 1, \"draw\": 1.5, " + end), "at /draw");
+  const std::string line = write_record(full_record());
+  for (std::size_t cut = 0; cut < line.size(); cut += 7)
+    CHECK_FALSE(read_record(std::string_view(line).substr(0, cut)).ok());
+}
+
+TEST_CASE("json_record: every name of an outcome and a code is read back") {
+  for (int i = 0; i <= static_cast<int>(last_code); ++i) {
+    record it = full_record();
+    it.findings[0].kind = static_cast<code>(i);
+    CHECK(read_record(write_record(it)).value().findings[0].kind ==
+          static_cast<code>(i));
+  }
+  for (int i = 0; i <= static_cast<int>(outcome::unjudged); ++i) {
+    record it = full_record();
+    it.what = static_cast<outcome>(i);
+    CHECK(read_record(write_record(it)).value().what ==
+          static_cast<outcome>(i));
+  }
+}
