@@ -40,26 +40,6 @@ struct pile {
 
 }  // namespace
 
-TEST_CASE("effect: a rung counts those that reached it") {
-  funnel f;
-  for (const outcome each :
-       {outcome::no_kernel, outcome::bad_manifest, outcome::does_not_compile,
-        outcome::faults, outcome::wrong, outcome::cheats, outcome::correct,
-        outcome::unjudged})
-    f.add(each);
-  CHECK(f.outputs == 8);
-  CHECK(f.kernel == 7);
-  CHECK(f.manifest == 6);
-  CHECK(f.compiles == 5);
-  CHECK(f.clean == 3);
-  CHECK(f.right == 2);
-  CHECK(f.correct == 1);
-  CHECK(f.unjudged == 1);
-  CHECK(f.correct_rate(false).passed == 1);
-  CHECK(f.correct_rate(true).passed == 2);
-  CHECK(f.correct_rate(true).of == 8);
-}
-
 TEST_CASE("effect: five of five against five of five says nothing") {
   const auto told = pile().pass("a", true, 5, 5).pass("a", false, 5, 5).only();
   CHECK(told.over_all.said == verdict::inconclusive);

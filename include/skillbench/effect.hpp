@@ -2,7 +2,7 @@
 // effect.hpp: records of two arms in, what the skill did and how sure that is
 // out.
 //
-// Layer   2. Includes record.hpp and stats.hpp.
+// Layer   2. Includes record.hpp, rungs.hpp and stats.hpp.
 // Endpoint one, named before anything is counted: the rate of correct outputs.
 //         Everything else is told beside it and decides nothing.
 // Shapes  A stratum is one model on one task. Arms are compared within strata,
@@ -27,6 +27,7 @@
 
 #include <skillbench/finding.hpp>
 #include <skillbench/record.hpp>
+#include <skillbench/rungs.hpp>
 #include <skillbench/stats.hpp>
 
 namespace skillbench {
@@ -39,38 +40,11 @@ inline constexpr double significance = 0.05;
 // draws are counted for when none is seen.
 inline constexpr double small_gain = 0.10, sought_difference = 0.20;
 
-// How many outputs of a group reached each rung. An unjudged one has a kernel
-// that compiles; whether it is clean and right is not known, so it is in
-// neither column.
-struct funnel {
-  std::size_t outputs = 0, kernel = 0, manifest = 0, compiles = 0, clean = 0,
-              right = 0, correct = 0, unjudged = 0;
-
-  void add(outcome reached) {
-    const bool judged = reached != outcome::unjudged;
-    ++outputs;
-    kernel += !judged || reached >= outcome::bad_manifest;
-    manifest += !judged || reached >= outcome::does_not_compile;
-    compiles += !judged || reached >= outcome::faults;
-    clean += judged && reached >= outcome::wrong;
-    right += judged && reached >= outcome::cheats;
-    correct += reached == outcome::correct;
-    unjudged += !judged;
-  }
-  void add(const funnel& other) {
-    outputs += other.outputs;
-    kernel += other.kernel;
-    manifest += other.manifest;
-    compiles += other.compiles;
-    clean += other.clean;
-    right += other.right;
-    correct += other.correct;
-    unjudged += other.unjudged;
-  }
-  [[nodiscard]] rate correct_rate(bool unjudged_pass) const noexcept {
-    return {correct + (unjudged_pass ? unjudged : 0), outputs};
-  }
-};
+// Of all of a group, how many are correct.
+[[nodiscard]] inline rate correct_rate(const rungs& of,
+                                       bool unjudged_pass) noexcept {
+  return {of.correct + (unjudged_pass ? of.unjudged : 0), of.outputs};
+}
 
 enum class verdict : std::uint8_t {
   helps,
@@ -139,7 +113,7 @@ struct draws_missing {
 struct comparison {
   std::string model, task;
   bool all_models = false, all_tasks = false;
-  funnel with, without;
+  rungs with, without;
   reading if_fail, if_pass;   // unjudged outputs counted as failed, as passed
   double counted_p = 1;       // of `if_fail`, corrected for many comparisons
   verdict said = verdict::not_compared;
@@ -160,7 +134,7 @@ struct effect {
 namespace effect_detail {
 
 struct cell {
-  funnel with, without;
+  rungs with, without;
   samples_of_task tokens;
   std::uint64_t correct_with_tokens_with = 0, correct_with_tokens_without = 0;
   // by pair id: first with the skill, second without
@@ -189,8 +163,8 @@ inline void add(cell& to, const record& one, bool with) {
 
 [[nodiscard]] inline std::optional<draws_missing> missing_draws(
     const comparison& of) {
-  const auto smoothed = [](const funnel& arm) {
-    const rate seen = arm.correct_rate(false);
+  const auto smoothed = [](const rungs& arm) {
+    const rate seen = correct_rate(arm, false);
     return (static_cast<double>(seen.passed) + 1) /
            (static_cast<double>(seen.of) + 2);
   };
@@ -225,8 +199,8 @@ inline void add(cell& to, const record& one, bool with) {
     const cell& c = entry->second;
     out.with.add(c.with);
     out.without.add(c.without);
-    fail.push_back({c.with.correct_rate(false), c.without.correct_rate(false)});
-    pass.push_back({c.with.correct_rate(true), c.without.correct_rate(true)});
+    fail.push_back({correct_rate(c.with, false), correct_rate(c.without, false)});
+    pass.push_back({correct_rate(c.with, true), correct_rate(c.without, true)});
     tokens.push_back(c.tokens);
     out.token_tasks += c.tokens.usable();
     for (const double t : c.tokens.with) out.cost_with.tokens += t;
@@ -380,9 +354,9 @@ namespace effect_detail {
            " without";
   const estimate& gap = *of.if_fail.difference;
   std::string text(name(of.said));
-  text += ": " + of_words(of.with.correct_rate(false)) +
+  text += ": " + of_words(correct_rate(of.with, false)) +
           " outputs are correct with the skill and " +
-          of_words(of.without.correct_rate(false)) + " without: " +
+          of_words(correct_rate(of.without, false)) + " without: " +
           points(gap.value) + " points (95%: " +
           points(gap.at95.low) + " to " + points(gap.at95.high) + "; " +
           p_words(of.counted_p) + ")";
