@@ -93,6 +93,7 @@ class runner {
     s.shared_data = reinterpret_cast<std::uint64_t>(w.shared->data.data());
     s.shared_shadow = reinterpret_cast<std::uint64_t>(w.shared->shadow.data());
     s.shared_bytes = w.shared->data.size();
+    s.shared_guarded = reinterpret_cast<std::uint64_t>(&w.shared->guarded);
     s.lanes = lanes;
     s.population = static_cast<std::uint32_t>(std::popcount(lanes));
     s.leading = (lanes & (lanes + 1)) == 0 ? s.population : 0;

@@ -27,6 +27,7 @@
 #include <utility>
 #include <vector>
 
+#include <skillbench/ptx/allocate.hpp>
 #include <skillbench/ptx/jit/recipes.hpp>
 #include <skillbench/ptx/jit/state.hpp>
 #include <skillbench/ptx/jit/x86.hpp>
@@ -141,10 +142,7 @@ class compiler {
       liveness_reads(p_.code[i], [&](std::uint32_t slot) {
         if (!((d[slot >> 6] >> (slot & 63)) & 1)) u[slot >> 6] |= std::uint64_t{1} << (slot & 63);
       });
-      for (int k = 0; k < p_.code[i].targets; ++k) {
-        const std::uint32_t slot = p_.code[i].d[k].slot;
-        d[slot >> 6] |= std::uint64_t{1} << (slot & 63);
-      }
+      liveness::writes(p_, p_.code[i], [&](std::uint32_t slot) { d[slot >> 6] |= std::uint64_t{1} << (slot & 63); });
     }
     for (bool changed = true; changed;) {
       changed = false;
@@ -152,7 +150,7 @@ class compiler {
         const std::uint32_t last = (b + 1 < blocks ? starts[b + 1] : n) - 1;
         const op& o = p_.code[last];
         const std::uint32_t next = last + 1 < n ? block_of_[last + 1] : ~0u;
-        const bool simple = o.kind == flow::plain || o.kind == flow::branch || o.kind == flow::barrier || o.kind == flow::converge;
+        const bool simple = o.kind != flow::indexed && o.kind != flow::call && o.kind != flow::ret && o.kind != flow::exit && o.kind != flow::unsupported;
         for (std::size_t w = 0; w < words; ++w) {
           std::uint64_t live = 0;
           if (!simple) {
@@ -171,18 +169,13 @@ class compiler {
   }
 
   template <typename Use>
-  static void liveness_reads(const op& o, Use&& use) {
-    for (int i = 0; i < o.sources; ++i) use(o.s[i].slot);
+  void liveness_reads(const op& o, Use&& use) const {
+    liveness::reads(p_, o, use);
     // Which operands a row counts is its own affair: all that are set are read.
     for (int i = o.sources; i < 5; ++i)
       if (o.s[i].slot) use(o.s[i].slot);
-    if (o.guarded) {
-      use(o.guard.slot);
-      for (int i = 0; i < o.targets; ++i) use(o.d[i].slot);
-    }
     // A handler may read the rest of what it writes in part.
-    if (o.kind != flow::plain)
-      for (int i = 0; i < o.targets; ++i) use(o.d[i].slot);
+    if (o.kind != flow::plain) liveness::writes(p_, o, use);
   }
 
   [[nodiscard]] bool live_out(std::uint32_t slot) const {
@@ -440,7 +433,7 @@ class compiler {
   void note_constants(const op& o, const recipe& r) {
     const std::uint64_t* value = r.is == form::move && r.bytes == 4 && !o.guarded ? value_of(o.s[0]) : nullptr;
     const std::uint64_t copy = value ? *value : 0;
-    for (int k = 0; k < o.targets; ++k) known_.erase(o.d[k].slot);
+    liveness::writes(p_, o, [&](std::uint32_t slot) { known_.erase(slot); });
     if (value) known_[o.d[0].slot] = copy;
   }
 
@@ -464,7 +457,7 @@ class compiler {
     if (last.kind != flow::plain && last.kind != flow::branch && !converge) {
       // Such an instruction is a block of its own.
       if (end - first == 1) {
-        for (int k = 0; k < last.targets; ++k) known_.erase(last.d[k].slot);
+        liveness::writes(p_, last, [&](std::uint32_t slot) { known_.erase(slot); });
         if (last.kind == flow::call) known_.clear();
         stop_at(first, 0);
         return false;
@@ -489,10 +482,10 @@ class compiler {
         auto& list = events_[slot];
         if (list.empty() || list.back().at != i) list.push_back({i, true});
       });
-      for (int k = 0; k < o.targets; ++k) {
-        auto& list = events_[o.d[k].slot];
+      liveness::writes(p_, o, [&](std::uint32_t slot) {
+        auto& list = events_[slot];
         if (list.empty() || list.back().at != i) list.push_back({i, false});
-      }
+      });
     }
     for (const auto& [slot, list] : events_) slots_[first].push_back(slot);
     forget();
@@ -580,7 +573,7 @@ class compiler {
     for (auto& k : kept_)
       if (k.dirty && wanted(k.slot, pc - 1)) write_back(k);
     forget();
-    for (int k = 0; k < o.targets; ++k) sites_.erase(o.d[k].slot);
+    liveness::writes(p_, o, [&](std::uint32_t slot) { sites_.erase(slot); });
     int active = r12;
     if (o.guarded) {
       counted_guard(o);
@@ -1386,6 +1379,11 @@ class compiler {
     if (!halves) {
       a_.load(0, r8, SKILLBENCH_STATE(leading));
       a_.shift_left(0, r8, 2);
+    }
+    if (shared) {
+      a_.load(1, rcx, SKILLBENCH_STATE(shared_guarded));
+      a_.cmp_number(1, mem{rcx, 0}, 0);
+      a_.jump_if(not_zero, s.from);
     }
     // Both halves are tested before anything is written.
     for (int h = 0; h < (halves ? 2 : 1); ++h) {

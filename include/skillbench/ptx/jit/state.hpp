@@ -15,6 +15,7 @@
 #include <cstring>
 #include <vector>
 
+#include <skillbench/ptx/allocate.hpp>
 #include <skillbench/ptx/ops/access.hpp>
 #include <skillbench/ptx/warp.hpp>
 
@@ -80,7 +81,7 @@ struct native_state {
   std::uint32_t active = 0;             // of a guarded access
   std::uint32_t leading = 0;            // population when the lanes are 0 to n-1, else 0
   std::uint64_t load_sectors = 0, store_sectors = 0;
-  std::uint64_t shared_data = 0, shared_shadow = 0, shared_bytes = 0;
+  std::uint64_t shared_data = 0, shared_shadow = 0, shared_bytes = 0, shared_guarded = 0;
   std::uint64_t parameters = 0;
   std::uint64_t held_sectors = 0, held_data = 0, held_shadow = 0;
   std::uint64_t run = 0, access = 0, entry = 0;  // functions; where to begin
@@ -115,9 +116,9 @@ inline std::uint32_t run_handler(native_state* s, const op* o, lane_mask active,
   if (!active) return 0;
   o->run(w, *o, active);
   if (w.refusal || w.launch->stop || w.launch->seen->enough()) return static_cast<std::uint32_t>(after::stop);
-  for (int i = 0; i < o->targets; ++i)
-    if (w.tainted[o->d[i].slot]) return static_cast<std::uint32_t>(after::interpret);
-  return 0;
+  bool undefined_now = false;
+  liveness::writes(*w.launch->code, *o, [&](std::uint32_t slot) { undefined_now |= w.tainted[slot] != 0; });
+  return static_cast<std::uint32_t>(undefined_now ? after::interpret : after::go_on);
 }
 
 inline void keep_page(native_state& s, std::uint64_t address) {
@@ -193,7 +194,7 @@ __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,bmi,bmi2"))) inline bo
   if (_mm512_test_epi64_mask(misaligned, _mm512_set1_epi64(bytes - 1))) return false;
   bool shadowed = true;
   if (o.where == space::shared) {
-    if (s.shared_bytes < bytes) return false;
+    if (s.shared_bytes < bytes || (store && w.shared->guarded)) return false;
     const __m512i last = _mm512_set1_epi64(static_cast<long long>(s.shared_bytes - bytes));
     for (int i = 0; i < 4; ++i) {
       const __m512i at = _mm512_loadu_si512(a.at + 8 * i);
@@ -280,9 +281,6 @@ inline std::uint32_t run_access(native_state* s, const op* o, lane_mask active, 
   }
   const bool inline_space = o->where == space::shared || o->where == space::global || o->where == space::generic || o->where == space::constant;
   if (inline_space && o->unit == 4 && o->width == 4 && access_words(*s, *o, a, store)) return 0;
-#ifdef JDEBUG
-  static std::uint64_t seen[100000]; if (++seen[pc] % 10000 == 1000) fprintf(stderr, "handler %u unit %u store %d active %x guess %d pattern %d where %d count %lu\n", pc, o->unit, store, active, guess, (int)pattern_of(a, bytes), (int)o->where, seen[pc]);
-#endif
   const std::uint32_t told = run_handler(s, o, active, left);
   if (o->where != space::shared) {
     for (lane_mask rest = active; rest; rest &= rest - 1) {
