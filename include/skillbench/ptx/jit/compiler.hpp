@@ -66,13 +66,7 @@ class compiler {
     slots_.resize(n);
     for (auto& l : labels_) l = a_.fresh();
     std::vector<bool> native(n + 1, false);
-    joins_.assign(n + 1, false);
-    joins_[0] = true;
-    for (const std::uint32_t start : p_.function_starts) joins_[start] = true;
-    for (const auto& table : p_.tables)
-      for (const std::uint32_t target : table) joins_[target] = true;
-    for (const op& o : p_.code)
-      if (o.kind == flow::branch || o.kind == flow::call) joins_[o.target] = true;
+    find_constants();
     for (std::uint32_t i = 0; i < n;) {
       std::uint32_t end = i + 1;
       while (end < n && !p_.code[end].leads) ++end;
@@ -165,6 +159,54 @@ class compiler {
           in[b][w] = before;
         }
       }
+    }
+  }
+
+  // Registers that hold one number at the start of a block, on every way there.
+  void find_constants() {
+    const auto n = static_cast<std::uint32_t>(p_.code.size());
+    std::vector<std::uint32_t> starts;
+    for (std::uint32_t i = 0; i < n; ++i)
+      if (i == 0 || p_.code[i].leads) starts.push_back(i);
+    at_start_.assign(starts.size(), {});
+    if (starts.size() > 4'000) return;
+    std::vector<bool> reached(starts.size(), false), waits(starts.size(), false);
+    std::vector<std::uint32_t> work;
+    const auto arrive = [&](std::uint32_t instruction, const std::map<std::uint32_t, std::uint64_t>& with) {
+      if (instruction >= n) return;
+      const std::uint32_t b = block_of_[instruction];
+      bool changed = !reached[b];
+      if (changed) {
+        at_start_[b] = with;
+      } else {
+        for (auto it = at_start_[b].begin(); it != at_start_[b].end();) {
+          const auto same = with.find(it->first);
+          if (same != with.end() && same->second == it->second) ++it;
+          else it = at_start_[b].erase(it), changed = true;
+        }
+      }
+      reached[b] = true;
+      if (changed && !waits[b]) {
+        waits[b] = true;
+        work.push_back(b);
+      }
+    };
+    for (const std::uint32_t start : p_.function_starts) arrive(start, {});
+    arrive(0, {});
+    for (const auto& table : p_.tables)
+      for (const std::uint32_t target : table) arrive(target, {});
+    for (std::uint32_t i = 0; i < n; ++i)
+      if (p_.code[i].kind == flow::call) arrive(i + 1, {});
+    while (!work.empty()) {
+      const std::uint32_t b = work.back();
+      work.pop_back();
+      waits[b] = false;
+      known_ = at_start_[b];
+      const std::uint32_t end = b + 1 < starts.size() ? starts[b + 1] : n;
+      for (std::uint32_t i = starts[b]; i < end; ++i) note_constants(p_.code[i], recipes_[i]);
+      const op& last = p_.code[end - 1];
+      if (last.kind == flow::branch) arrive(last.target, known_);
+      if (!(last.kind == flow::branch && !last.guarded)) arrive(end, known_);
     }
   }
 
@@ -450,15 +492,12 @@ class compiler {
   bool block(std::uint32_t first, std::uint32_t end) {
     first_ = first;
     end_ = end;
-    // What is known of registers holds on while nothing can jump in.
-    if (joins_[first]) known_.clear();
+    known_ = at_start_[block_of_[first]];
     const op& last = p_.code[end - 1];
     const bool converge = last.kind == flow::converge && end - first == 1 && recipes_[first].is == form::shuffle && shuffles_plainly(last);
     if (last.kind != flow::plain && last.kind != flow::branch && !converge) {
       // Such an instruction is a block of its own.
       if (end - first == 1) {
-        liveness::writes(p_, last, [&](std::uint32_t slot) { known_.erase(slot); });
-        if (last.kind == flow::call) known_.clear();
         stop_at(first, 0);
         return false;
       }
@@ -1482,12 +1521,13 @@ class compiler {
   const bool checks_;
   assembler a_;
   std::vector<recipe> recipes_;
-  std::unordered_map<std::uint32_t, std::uint64_t> constants_, known_;
+  std::unordered_map<std::uint32_t, std::uint64_t> constants_;
+  std::map<std::uint32_t, std::uint64_t> known_;
   std::vector<std::uint32_t> block_of_;
   std::vector<std::vector<std::uint64_t>> out_;
   bool everything_lives_ = false;
   std::vector<label> labels_;
-  std::vector<bool> joins_;  // a branch or call leads there
+  std::vector<std::map<std::uint32_t, std::uint64_t>> at_start_;  // known numbers, by block
   std::vector<std::vector<std::uint32_t>> slots_;
   label enter_ = 0, leave_ = 0, leave_inside_ = 0;
   std::uint32_t first_ = 0, end_ = 0, position_ = 0;
