@@ -68,7 +68,7 @@ struct place {
     return std::move(made).value();
   }
   [[nodiscard]] std::string contents() const {
-    const auto found = compiler_files::find(cuda, program());
+    const auto found = toolkit_files(cuda);
     REQUIRE_MESSAGE(found.ok(), found.error().what);
     return found.value().contents().value();
   }
@@ -160,7 +160,7 @@ TEST_CASE("compile_cache: another content of a file is another compiler") {
   const std::string before = here.contents();
   for (const char* each :
        {"include/a.h", "include/cccl/cub/b.cuh", "lib/libnvrtc.so.13.0.1",
-        "lib/libnvrtc-builtins.so.13.0", "worker"}) {
+        "lib/libnvrtc-builtins.so.13.0"}) {
     std::ifstream in(here.path / each);
     const std::string text{std::istreambuf_iterator<char>(in), {}};
     std::string changed = text;
@@ -190,6 +190,9 @@ TEST_CASE("compile_cache: a toolkit that changed has no answers yet") {
   here.write("include/a.h", "int a;");  // as it was: the old answer holds again
   (void)here.open()->compile(asked(), on);
   CHECK(on.compiles == 2);
+  here.write("worker", "Program");
+  (void)here.open()->compile(asked(), on);
+  CHECK(on.compiles == 3);
 }
 
 TEST_CASE("compile_cache: a toolkit that changes meanwhile is kept under no name") {
@@ -217,10 +220,10 @@ TEST_CASE("compile_cache: links in a toolkit are followed, loops end") {
   here.write("elsewhere/l.h", "int m;");
   CHECK(here.contents() != linked);
   fs::create_symlink(here.path / "nowhere", here.path / "include/dangling.h");
-  CHECK(compiler_files::find(here.cuda, here.program()).ok());
+  CHECK(toolkit_files(here.cuda).ok());
   fs::create_directory_symlink(here.path / "include",
                                here.path / "include/again");
-  CHECK_FALSE(compiler_files::find(here.cuda, here.program()).ok());
+  CHECK_FALSE(toolkit_files(here.cuda).ok());
 }
 
 TEST_CASE("compile_cache: without the files of a compiler there is no cache") {
@@ -292,7 +295,7 @@ TEST_CASE("compile_cache: an entry that makes no sense is a miss") {
   for (const auto& each : fs::directory_iterator(here.folder()))
     if (each.path().filename().string().size() == 64)
       keys.push_back(each.path().filename().string());
-  REQUIRE(keys.size() == 2);  // the toolkit's and the answer
+  REQUIRE(keys.size() == 3);  // the toolkit's, the program's, the answer
   image few = compiled();
   few.kernels.pop_back();
   const std::string stopped_now =

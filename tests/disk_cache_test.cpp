@@ -40,7 +40,7 @@ std::unique_ptr<disk_cache> opened(const std::string& path,
   return std::move(made).value();
 }
 
-std::string key(int number) { return digest_text(std::to_string(number)); }
+std::string key(int number) { return sha256(std::to_string(number)); }
 
 std::string read(const fs::path& path) {
   std::ifstream in(path, std::ios::binary);

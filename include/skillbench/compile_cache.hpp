@@ -3,7 +3,7 @@
 //
 // Layer   4. disk_cache.hpp keeps, wire.hpp makes bytes, device.hpp compiles.
 // Key     The digest of all that the answer depends on: the request; the
-//         contents of the program that compiles, of NVRTC and its built-in
+//         contents of the program that compiles and its version, of NVRTC and its built-in
 //         headers, and of every file below the toolkit's include folder,
 //         whether this source opens it or not; the toolkit's path, which stands
 //         in logs; the limits that the compiler runs under.
@@ -222,37 +222,31 @@ namespace cache_text {
 
 // ---- what compiles ------------------------------------------------------------
 
-// The files that answers depend on, and what they were when they were read.
-class compiler_files {
+// Files that answers depend on, and what they were when they were found.
+class watched_files {
  public:
-  // Of a toolkit and the program that will open it. A fault when they are too
-  // many to be watched: then nothing can be cached.
-  [[nodiscard]] static result<compiler_files> find(const toolkit& from,
-                                                   const std::string& program) {
-    compiler_files made;
-    made.include_ = from.include;
-    made.program_ = program;
-    made.library_folder_ = from.library_folder;
+  // The files named and every file below the folders named, links followed. A
+  // fault when they are too many to be watched: then nothing can be cached.
+  [[nodiscard]] static result<watched_files> find(
+      std::vector<std::string> places) {
+    watched_files made;
+    made.places_ = std::move(places);
     if (auto seen = made.look(); !seen) return seen.error();
     return made;
   }
 
-  // Sizes, times and numbers of the files, not what is in them.
+  // A digest of the files' sizes, times and numbers, not of what is in them.
   [[nodiscard]] const std::string& state() const noexcept { return state_; }
 
   // Are the files still those that were found?
   [[nodiscard]] bool unchanged() const {
-    compiler_files now;
-    now.include_ = include_;
-    now.program_ = program_;
-    now.library_folder_ = library_folder_;
-    return now.look() && now.state_ == state_;
+    const auto now = find(places_);
+    return now && now.value().state_ == state_;
   }
 
-  // The digest of all of it, read now.
+  // The digest of their paths and contents, read now.
   [[nodiscard]] result<std::string> contents() const {
     digest of;
-    of.field(include_);
     std::string block(std::size_t{1} << 18, '\0');
     for (const std::string& each : files_) {
       of.field(each);
@@ -270,8 +264,8 @@ class compiler_files {
       of.field(content.text());
     }
     if (!unchanged())
-      return fault{reason::io, "the files of the compiler change while they "
-                               "are read"};
+      return fault{reason::io, "files of the compiler change while they are "
+                               "read"};
     return of.text();
   }
 
@@ -287,25 +281,23 @@ class compiler_files {
   }
 
   [[nodiscard]] result<done> look() {
-    const auto nvrtc = cuda_places::newest(library_folder_, "libnvrtc.so.");
-    const auto builtins =
-        cuda_places::newest(library_folder_, "libnvrtc-builtins.so.");
-    if (!nvrtc || !builtins)
-      return fault{reason::library_missing,
-                   "libnvrtc is not in " + library_folder_};
     digest state;
-    state.field(include_);
-    for (const std::string& each : {program_, *nvrtc, *builtins}) {
-      struct stat seen {};
-      if (::stat(each.c_str(), &seen) != 0) return failed("cannot find", each);
-      add(each, seen, state);
-    }
-    if (auto walked = walk(include_, 0, state); !walked) return walked;
+    for (const std::string& each : places_)
+      if (auto seen = add(each, 0, state); !seen) return seen;
     state_ = state.text();
     return done{};
   }
 
-  void add(const std::string& path, const struct stat& seen, digest& state) {
+  [[nodiscard]] result<done> add(const std::string& path, int depth,
+                                 digest& state) {
+    struct stat seen {};
+    if (::stat(path.c_str(), &seen) != 0) {
+      // A link to nothing is nothing to the compiler as well.
+      if (depth > 0) return done{};
+      return failed("cannot find", path);
+    }
+    if (S_ISDIR(seen.st_mode)) return add_folder(path, depth, state);
+    if (!S_ISREG(seen.st_mode)) return done{};
     state.field(path);
     for (const auto value :
          {static_cast<std::uint64_t>(seen.st_dev),
@@ -318,13 +310,18 @@ class compiler_files {
       state.number(value);
     bytes_ += static_cast<std::uint64_t>(seen.st_size);
     files_.push_back(path);
+    if (files_.size() > most_files || bytes_ > most_bytes)
+      return fault{reason::too_large,
+                   "below " + places_.back() + " are too many files to watch"};
+    return done{};
   }
 
-  // Names in order, links followed as the compiler follows them.
-  [[nodiscard]] result<done> walk(const std::string& folder, int depth,
-                                  digest& state) {
-    DIR* const open = ::opendir(folder.c_str());
-    if (!open) return failed("cannot read", folder);
+  [[nodiscard]] result<done> add_folder(const std::string& path, int depth,
+                                        digest& state) {
+    if (depth == most_depth)
+      return fault{reason::too_large, path + " lies too deep"};
+    DIR* const open = ::opendir(path.c_str());
+    if (!open) return failed("cannot read", path);
     std::vector<std::string> names;
     while (const dirent* const each = ::readdir(open)) {
       const std::string_view name = each->d_name;
@@ -332,29 +329,27 @@ class compiler_files {
     }
     ::closedir(open);
     std::sort(names.begin(), names.end());
-    for (const std::string& name : names) {
-      const std::string path = folder + "/" + name;
-      struct stat seen {};
-      if (::stat(path.c_str(), &seen) != 0) continue;  // a link to nothing
-      if (S_ISREG(seen.st_mode)) {
-        add(path, seen, state);
-      } else if (S_ISDIR(seen.st_mode)) {
-        if (depth == most_depth)
-          return fault{reason::too_large, path + " lies too deep"};
-        if (auto walked = walk(path, depth + 1, state); !walked) return walked;
-      }
-      if (files_.size() > most_files || bytes_ > most_bytes)
-        return fault{reason::too_large,
-                     "below " + include_ + " are too many files to watch"};
-    }
+    for (const std::string& name : names)
+      if (auto seen = add(path + "/" + name, depth + 1, state); !seen)
+        return seen;
     return done{};
   }
 
-  std::string include_, program_, library_folder_;
-  std::vector<std::string> files_;
+  std::vector<std::string> places_, files_;
   std::uint64_t bytes_ = 0;
   std::string state_;
 };
+
+// NVRTC, its built-in headers, and all that a source may include.
+[[nodiscard]] inline result<watched_files> toolkit_files(const toolkit& from) {
+  const auto nvrtc = cuda_places::newest(from.library_folder, "libnvrtc.so.");
+  const auto builtins =
+      cuda_places::newest(from.library_folder, "libnvrtc-builtins.so.");
+  if (!nvrtc || !builtins)
+    return fault{reason::library_missing,
+                 "libnvrtc is not in " + from.library_folder};
+  return watched_files::find({*nvrtc, *builtins, from.include});
+}
 
 // ---- the cache ----------------------------------------------------------------
 
@@ -368,29 +363,27 @@ class compile_cache {
   // `program` is the one that compiles; `conditions` are its limits in words.
   [[nodiscard]] static result<std::unique_ptr<compile_cache>> open(
       const std::string& folder, const toolkit& from,
-      const std::string& program, std::string conditions,
+      const std::string& program, const std::string& conditions,
       std::uint64_t most_bytes = most_cache_bytes) {
     auto disk = disk_cache::open(folder, most_bytes);
     if (!disk) return disk.error();
-    auto files = compiler_files::find(from, program);
-    if (!files) return files.error();
-    auto made = std::unique_ptr<compile_cache>(new compile_cache(
-        std::move(disk).value(), std::move(files).value(),
-        std::move(conditions)));
+    auto headers = toolkit_files(from);
+    if (!headers) return headers.error();
+    auto compiler = watched_files::find({program});
+    if (!compiler) return compiler.error();
+    auto made = std::unique_ptr<compile_cache>(
+        new compile_cache(std::move(disk).value(), std::move(headers).value()));
 
-    // Reading a toolkit takes half a second, looking at it some milliseconds.
     digest of;
-    of.field("skillbench compiler 1");
-    of.field(made->files_.state());
-    const std::string known = of.text();
-    if (auto kept = made->disk_->find(known); kept && kept->size() == 64) {
-      made->compiler_ = *kept;
-    } else {
-      auto contents = made->files_.contents();
+    of.field("skillbench compile 1");
+    of.field(version);
+    of.field(conditions);
+    for (const watched_files* each : {&made->toolkit_, &compiler.value()}) {
+      auto contents = made->contents_of(*each);
       if (!contents) return contents.error();
-      made->compiler_ = std::move(contents).value();
-      (void)made->disk_->keep(known, made->compiler_);
+      of.field(contents.value());
     }
+    made->compiler_ = of.text();
     return made;
   }
 
@@ -412,7 +405,7 @@ class compile_cache {
     auto made = on.compile(asked);
     const double used = on.cpu_seconds() - before;
     // A toolkit that was replaced meanwhile would be kept under the old name.
-    if (is_lasting(made, used) && files_.unchanged())
+    if (is_lasting(made, used) && toolkit_.unchanged())
       (void)disk_->keep(key, written(made));
     return made;
   }
@@ -424,18 +417,27 @@ class compile_cache {
   [[nodiscard]] const std::string& path() const { return disk_->path(); }
 
  private:
-  compile_cache(std::unique_ptr<disk_cache> disk, compiler_files files,
-                std::string conditions)
-      : disk_(std::move(disk)),
-        files_(std::move(files)),
-        conditions_(std::move(conditions)) {}
+  compile_cache(std::unique_ptr<disk_cache> disk, watched_files headers)
+      : disk_(std::move(disk)), toolkit_(std::move(headers)) {}
+
+  // Reading a toolkit takes about a second, looking at it some milliseconds: so
+  // what was read is kept under what was seen.
+  [[nodiscard]] result<std::string> contents_of(const watched_files& of) {
+    digest seen;
+    seen.field("skillbench files 1");
+    seen.field(of.state());
+    const std::string known = seen.text();
+    if (auto kept = disk_->find(known); kept && kept->size() == 64)
+      return std::move(*kept);
+    auto contents = of.contents();
+    if (contents) (void)disk_->keep(known, contents.value());
+    return contents;
+  }
 
   [[nodiscard]] std::string key_of(const compile_request& asked) const {
     digest of;
-    of.field("skillbench compile 1");
-    of.field(version);
+    of.field("skillbench image 1");
     of.field(compiler_);
-    of.field(conditions_);
     of.field(wire::encode(asked));
     return of.text();
   }
@@ -493,8 +495,8 @@ class compile_cache {
   };
 
   std::unique_ptr<disk_cache> disk_;
-  compiler_files files_;
-  std::string conditions_, compiler_;
+  watched_files toolkit_;
+  std::string compiler_;  // the digest of what compiles, and how
   atomic_counts counted_;
 };
 

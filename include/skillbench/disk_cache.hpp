@@ -2,8 +2,8 @@
 // disk_cache.hpp: contents kept in a folder under the digest of what they were
 // made from, until there is no room.
 //
-// Layer   3. digest.hpp and POSIX files.
-// Shapes  One file an entry: a first line (format, key, digest of the content)
+// Layer   3. hash.hpp and POSIX files.
+// Shapes  One file an entry: a first line (format, key, SHA-256 of the content)
 //         and the content. A key is 64 hexadecimal digits.
 // Units   bytes, as the disk counts them (whole blocks).
 // Errors  A folder that cannot be made or trusted is a fault at open(). Later
@@ -40,8 +40,8 @@
 #include <utility>
 #include <vector>
 
-#include <skillbench/digest.hpp>
 #include <skillbench/fault.hpp>
+#include <skillbench/hash.hpp>
 
 namespace skillbench {
 
@@ -219,7 +219,7 @@ class disk_cache {
 
   [[nodiscard]] static std::string head_of(std::string_view key,
                                            std::string_view content) {
-    return std::string(mark) + std::string(key) + " " + digest_text(content) +
+    return std::string(mark) + std::string(key) + " " + sha256(content) +
            "\n";
   }
 
