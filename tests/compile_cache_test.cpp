@@ -34,7 +34,7 @@ struct told_device final : device {
   }
   result<done> load(const std::string&) override { return done{}; }
   result<run_report> run(const job&) override { return run_report{}; }
-  double cpu_seconds() const override { return used; }
+  double cpu_used() const override { return used; }
 };
 
 // A toolkit of a few files, a program and an empty cache.
@@ -368,7 +368,7 @@ TEST_CASE("compile_cache: a cached device is the device it wraps") {
   cached_device wrapped(std::move(under), *cache);
   CHECK(wrapped.name() == "told");
   CHECK(wrapped.target() == "sm_90a");
-  CHECK(wrapped.cpu_seconds() == 7);
+  CHECK(wrapped.cpu_used() == 7);
   CHECK(wrapped.load("x").ok());
   CHECK(wrapped.run({}).ok());
   (void)wrapped.compile(asked());

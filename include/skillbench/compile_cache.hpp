@@ -401,9 +401,9 @@ class compile_cache {
         return std::move(*told);
       }
     ++counted_.misses;
-    const double before = on.cpu_seconds();
+    const double before = on.cpu_used();
     auto made = on.compile(asked);
-    const double used = on.cpu_seconds() - before;
+    const double used = on.cpu_used() - before;
     // A toolkit that was replaced meanwhile would be kept under the old name.
     if (is_lasting(made, used) && toolkit_.unchanged())
       (void)disk_->keep(key, written(made));
@@ -517,8 +517,8 @@ class cached_device final : public device {
   [[nodiscard]] result<run_report> run(const job& asked) override {
     return on_->run(asked);
   }
-  [[nodiscard]] double cpu_seconds() const override {
-    return on_->cpu_seconds();
+  [[nodiscard]] double cpu_used() const override {
+    return on_->cpu_used();
   }
 
  private:

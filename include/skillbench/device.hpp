@@ -127,7 +127,7 @@ class device {
   [[nodiscard]] virtual result<done> load(const std::string& ptx) = 0;
   [[nodiscard]] virtual result<run_report> run(const job&) = 0;
   // CPU time that it has used so far, in a process of its own; 0: not told.
-  [[nodiscard]] virtual double cpu_seconds() const { return 0.0; }
+  [[nodiscard]] virtual double cpu_used() const { return 0.0; }
 };
 
 }  // namespace skillbench

@@ -45,7 +45,7 @@
 
 namespace skillbench {
 
-inline constexpr std::uint64_t most_cache_bytes = std::uint64_t{1} << 30;
+inline constexpr std::uint64_t most_cache_bytes = 1'000'000'000;
 inline constexpr std::uint64_t most_cached_entry = std::uint64_t{16} << 20;
 inline constexpr const char* cache_variable = "SKILLBENCH_CACHE";
 
@@ -131,7 +131,8 @@ class disk_cache {
   // Called by keep() now and then; one process at a time does it.
   void trim() {
     const std::lock_guard held(trimming_);
-    const int lock = ::openat(folder_, "lock", O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    const int lock = ::openat(
+        folder_, "lock", O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (lock < 0) return;
     if (::flock(lock, LOCK_EX | LOCK_NB) == 0) trim_alone();
     ::close(lock);

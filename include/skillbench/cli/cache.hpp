@@ -67,7 +67,7 @@ struct chosen_cache {
 
 // "compile cache: 36 hits, 18 misses, 3 sources not cached"; "" when nothing
 // was asked of it.
-[[nodiscard]] inline std::string words(const compile_cache& of) {
+[[nodiscard]] inline std::string cache_summary(const compile_cache& of) {
   const compile_counts told = of.counts();
   if (told.hits + told.misses + told.not_cacheable == 0) return "";
   const auto some = [](std::uint64_t count, const char* what,

@@ -138,9 +138,10 @@ class remote final : public device {
   }
 
   // CPU time that the process has used since it was started.
-  [[nodiscard]] double cpu_seconds() const override {
+  [[nodiscard]] double cpu_seconds() const {
     return ended_ ? cpu_at_end_ : process_.cpu_seconds();
   }
+  [[nodiscard]] double cpu_used() const override { return cpu_seconds(); }
   [[nodiscard]] pid_t process_id() const noexcept { return process_.id(); }
 
  private:
