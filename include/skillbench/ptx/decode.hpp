@@ -164,6 +164,11 @@ class decoding {
   // Source of any width, which is returned.
   std::uint8_t source_any(const operand& named, std::uint8_t literal_width);
   std::uint8_t target_any(const operand& named);
+  // The same for an operand that goes to program::more, kept behind those that
+  // the instruction has there; `_` is a target that is discarded.
+  void further_target(const operand& named, std::uint8_t width);
+  void further_source(const operand& named, std::uint8_t width);
+  [[nodiscard]] ref constant(std::uint64_t bits, std::uint8_t width);
   // [address] -> source s[n] (or a constant zero) and o.imm; space windows.
   void address(const operand& named);
   // The same as one more source, for instructions with several addresses: the
@@ -186,6 +191,9 @@ class decoding {
   }
 
  private:
+  std::uint8_t source_into(ref& to, const operand& named, std::uint8_t literal_width);
+  std::uint8_t target_into(ref& to, const operand& named);
+
   decoder& whole_;
   std::vector<bool> taken_;
 };
