@@ -22,6 +22,7 @@
 
 #include <skillbench/ptx/memory.hpp>
 #include <skillbench/ptx/program.hpp>
+#include <skillbench/ptx/warpgroup.hpp>
 
 namespace skillbench::ptx {
 
@@ -83,6 +84,7 @@ struct shared_memory {
   std::vector<std::uint32_t> fences;    // fence.proxy.async, by warp
   std::vector<std::uint32_t> fenced_at; // the meeting of each warp's last one
   std::uint32_t meetings = 0;
+  wgmma_reads matrices;                 // only in programs with wgmma
 
   void start(std::size_t warps, bool noting) {
     shadow.assign(shadow.size(), unwritten);
