@@ -26,6 +26,7 @@
 #include <skillbench/ptx/memory.hpp>
 #include <skillbench/ptx/ops/control.hpp>
 #include <skillbench/ptx/program.hpp>
+#include <skillbench/ptx/race.hpp>
 #include <skillbench/ptx/report.hpp>
 #include <skillbench/ptx/warp.hpp>
 #include <skillbench/ptx/watch.hpp>
@@ -39,6 +40,7 @@ struct launch_plan {
   std::uint64_t seed = 0;                // order of CTAs and warps
   std::uint64_t most_instructions = 0;   // warp instructions; 0: no bound
   std::vector<std::uint64_t> ctas;       // not empty: only these, in this order
+  bool races = true;                     // tell accesses that nothing orders
 };
 
 struct launch_counts {
@@ -63,6 +65,7 @@ struct cta {
   std::uint64_t number = 0;
   std::vector<warp> warps;
   shared_memory shared;
+  std::unique_ptr<cta_races> races;
   barrier_state barriers[16];
   std::size_t turn = 0;
   std::uint64_t ran = 0;  // instructions in this visit
@@ -89,6 +92,7 @@ class machine {
     state_.parameters.resize(std::max<std::size_t>(code.parameter_bytes, plan.parameters.size()));
     trouble_ = fault{reason::internal, ""};
     seen_->next_launch();
+    races_.begin(code.global_granule);
 
     const auto ctas = plan.ctas.empty() ? static_cast<std::uint64_t>(plan.grid.count())
                                         : static_cast<std::uint64_t>(plan.ctas.size());
@@ -126,6 +130,11 @@ class machine {
         report_deadlock(now);
         break;
       }
+    }
+    if (races_.partial && seen_->first(~0u, code::race)) {
+      finding f = finding_at(state_, ~0u, code::race, "races were looked for in a part of this launch only: it has more of them to tell apart than the machine keeps");
+      f.weight = severity::note;
+      seen_->add(std::move(f));
     }
     launch_counts out;
     out.warp_instructions = state_.ticks;
@@ -172,6 +181,11 @@ class machine {
     // Without a dynamic part the last variable ends it: no slack to fall into.
     c.shared.data.resize(plan_->dynamic_shared ? code_->dynamic_offset + plan_->dynamic_shared : code_->static_shared);
     c.shared.shadow.resize(c.shared.data.size());
+    // One warp has nobody to race with.
+    if (!plan_->races || (c.warps.size() == 1 && plan_->grid.count() == 1)) return;
+    c.races = std::make_unique<cta_races>();
+    c.races->prepare(c.warps.size(), code_->stores_shared ? c.shared.data.size() : 0, code_->shared_granule, &races_);
+    c.races->somebody_meets(code_->learns);
   }
 
   static std::uint64_t aligned16(std::uint64_t n) { return (n + 15) / 16 * 16; }
@@ -182,6 +196,8 @@ class machine {
     const auto threads = static_cast<std::uint64_t>(plan_->block.count());
     for (auto& w : c.warps) {
       w.shared = &c.shared;
+      w.races = c.races.get();
+      w.shared_races = c.races && c.races->shared_on ? c.races.get() : nullptr;
       w.cta = number;
       const std::uint64_t first = std::uint64_t{w.number} * warp_lanes;
       const std::uint64_t n = std::min<std::uint64_t>(warp_lanes, threads - first);
@@ -206,6 +222,7 @@ class machine {
       if (w.frame_bytes) std::fill(w.frame_shadow_storage.begin(), w.frame_shadow_storage.end(), static_cast<std::uint8_t>(unwritten));
     }
     c.shared.start(c.warps.size(), code_->notes_stores);
+    if (c.races) c.races->begin(number);
     for (auto& b : c.barriers) b = {};
   }
 
@@ -492,6 +509,10 @@ class machine {
         lane_mask same = 0;
         for (int l = 0; l < warp_lanes; ++l)
           if (((active >> l) & 1u) && members[l] == awaited) same |= lane_mask{1} << l;
+        if (same & ~awaited) tell_mask(w, pc, std::countr_zero(same & ~awaited), "names the members " + hex(awaited) + " of its warp, and is none of them");
+        else if (awaited & active & ~same)
+          tell_mask(w, pc, std::countr_zero(same), "names the members " + hex(awaited) + ", of which lane " + std::to_string(std::countr_zero(awaited & active & ~same)) +
+                                                       " names others (" + hex(members[std::countr_zero(awaited & active & ~same)]) + ")");
         if (same != active) w.fragments.push_back({pc, active & ~same});
         fragment& f = w.fragments[pick];
         f.lanes = same;
@@ -567,15 +588,26 @@ class machine {
 
   void arrive(detail::cta& c, warp& w, std::size_t pick, const op& o, lane_mask active) {
     const std::uint32_t which = w.lanes<std::uint32_t>(o.s[0])[std::countr_zero(active)];
+    const auto told = [&](const std::string& how) {
+      if (seen_->first(w.pc, code::barrier_divergence))
+        seen_->add(finding_at(state_, w.pc, code::barrier_divergence, thread_words(w, std::countr_zero(active)) + " comes to barrier " + std::to_string(which) + how));
+    };
     if (which > 15) {
-      trouble_ = {reason::not_supported, "not supported by the PTX machine: barrier " + std::to_string(which) + " of 16"};
+      told(": a CTA has barriers 0 to 15");
+      state_.stop = true;
       return;
     }
     detail::barrier_state& b = c.barriers[which];
     const std::uint64_t count = o.unit ? w.lanes<std::uint32_t>(o.s[1])[std::countr_zero(active)] : 0;
+    const std::uint64_t whole = c.warps.size() * warp_lanes;
+    if (o.unit && (count == 0 || count % warp_lanes != 0)) told(" with a count of " + std::to_string(count) + ", which is no multiple of 32");
+    else if (count > whole) told(" with a count of " + std::to_string(count) + ": the CTA has no more than " + std::to_string(plan_->block.count()) + " threads");
+    else if (b.in_use && (count ? count : whole) != (b.expected ? b.expected : whole))
+      told(" with " + count_words(count) + " while others wait there with " + count_words(b.expected));
     b.in_use = true;
     b.expected = count;
     if (static_cast<ops::barrier_kind>(o.imm) == ops::barrier_kind::arrive) {
+      if (c.races) c.races->arrive(which, w.number);
       b.arrived += active == w.live ? warp_lanes : std::popcount(active);  // a divergent warp arrives in parts
       ++w.fragments[pick].pc;
       release_barriers(c);
@@ -584,6 +616,10 @@ class machine {
     w.fragments[pick].is = fragment::state::barrier;
     w.fragments[pick].barrier = which;
     release_barriers(c);
+  }
+
+  [[nodiscard]] static std::string count_words(std::uint64_t count) {
+    return count ? "a count of " + std::to_string(count) : std::string("no count, which means every thread");
   }
 
   [[nodiscard]] static lane_mask waiting_at(const warp& w, std::uint32_t which) {
@@ -608,11 +644,60 @@ class machine {
         if (here != w.live) all = false;
       }
       if (b.expected ? threads < b.expected : !(all && any)) continue;
+      check_together(c, which);
+      if (c.races) order(c, which, b.expected == 0 || (b.arrived == 0 && threads == c.warps.size() * warp_lanes));
       release(c, which);
       ++c.shared.meetings;
       b = {};
       ++state_.barriers;
     }
+  }
+
+  // What the threads at a barrier did is behind those who leave it; what exited
+  // threads did only when the barrier is one of the whole CTA.
+  void order(detail::cta& c, std::uint32_t which, bool all) {
+    if (all) {
+      c.races->meet();
+    } else {
+      for (const auto& w : c.warps)
+        if (waiting_at(w, which)) c.races->arrive(which, w.number);
+      for (const auto& w : c.warps)
+        if (waiting_at(w, which)) c.races->leave(which, w.number);
+    }
+    c.races->done(which);
+  }
+
+  // Lanes of one warp must come to one instruction (PTX ISA, bar: .aligned);
+  // that warps come to different ones is legal and seldom meant. Threads that
+  // have exited are not waited for, as on the hardware since sm_70.
+  void check_together(const detail::cta& c, std::uint32_t which) {
+    const fragment* first = nullptr;
+    const warp* of = nullptr;
+    for (const auto& w : c.warps) {
+      const fragment* mine = nullptr;
+      for (const auto& f : w.fragments) {
+        if (f.is != fragment::state::barrier || f.barrier != which) continue;
+        const op& o = code_->code[f.pc];
+        if (mine && mine->pc != f.pc && o.aligned) tell_apart(w, f, w, *mine, which, severity::fails);
+        if (first && first->pc != f.pc && of != &w && !o.unit) tell_apart(w, f, *of, *first, which, severity::note);
+        mine = &f;
+        if (!first) {
+          first = &f;
+          of = &w;
+        }
+      }
+    }
+  }
+
+  void tell_apart(const warp& w, const fragment& f, const warp& v, const fragment& g, std::uint32_t which, severity weight) {
+    const bool note = weight == severity::note;
+    if (!seen_->first(note ? ~f.pc : f.pc, code::barrier_divergence)) return;
+    finding told = finding_at(state_, f.pc, code::barrier_divergence,
+                              thread_words(w, std::countr_zero(f.lanes)) + " waits at barrier " + std::to_string(which) + " (" + line_words(state_, f.pc) + ") with " +
+                                  cta_races::thread_of(state_, v.number, static_cast<std::uint32_t>(std::countr_zero(g.lanes))) + ", which came to another instruction (" +
+                                  line_words(state_, g.pc) + ")" + (note ? "" : ": all threads of a warp must come to the same one"));
+    told.weight = weight;
+    seen_->add(std::move(told));
   }
 
   void release(detail::cta& c, std::uint32_t which) {
@@ -654,6 +739,30 @@ class machine {
     });
   }
 
+  void tell_mask(const warp& w, std::uint32_t pc, int lane, const std::string& how) {
+    if (seen_->first(pc, code::mask_misuse)) seen_->add(finding_at(state_, pc, code::mask_misuse, thread_words(w, lane) + " " + how));
+  }
+
+  // A deadlock that a count or a mask explains.
+  void explain_deadlock(const detail::cta& c) {
+    for (const auto& w : c.warps)
+      for (const auto& f : w.fragments) {
+        if (f.is == fragment::state::barrier && c.barriers[f.barrier].expected) {
+          std::uint64_t came = c.barriers[f.barrier].arrived;
+          for (const auto& v : c.warps) came += waiting_at(v, f.barrier) ? warp_lanes : 0;
+          if (seen_->first(f.pc, code::barrier_divergence))
+            seen_->add(finding_at(state_, f.pc, code::barrier_divergence,
+                                  thread_words(w, std::countr_zero(f.lanes)) + " waits at barrier " + std::to_string(f.barrier) + " for " + std::to_string(c.barriers[f.barrier].expected) +
+                                      " threads; " + std::to_string(came) + " came and no more can"));
+        }
+        if (f.is != fragment::state::converging) continue;
+        for (const auto& g : w.fragments)
+          if (g.is == fragment::state::converging && g.awaited != f.awaited && (f.awaited & g.lanes))
+            tell_mask(w, f.pc, std::countr_zero(f.lanes), "waits for the members " + hex(f.awaited) + ", of which lane " + std::to_string(std::countr_zero(f.awaited & g.lanes)) +
+                                                              " waits for others (" + hex(g.awaited) + ", " + line_words(state_, g.pc) + ")");
+      }
+  }
+
   // Every thread of the CTA waits for one that waits.
   void report_deadlock(detail::cta& c) {
     std::string who;
@@ -670,6 +779,7 @@ class machine {
                                                  : " wait for lanes " + hex(f.awaited) + " of their warp") +
                (from.line > 0 ? " (line " + std::to_string(from.line) + ")" : " (PTX line " + std::to_string(from.ptx_line) + ")");
       }
+    explain_deadlock(c);
     if (seen_->first(pc, code::deadlock))
       seen_->add(finding_at(state_, pc, code::deadlock,
                             cta_words(state_, c.number) + " can never go on: " + who + "; nobody is left to arrive"));
@@ -681,6 +791,7 @@ class machine {
   const program* code_ = nullptr;
   const launch_plan* plan_ = nullptr;
   launch_state state_;
+  launch_races races_;
   fault trouble_{reason::internal, ""};
   bool starving_ = false;
 };

@@ -28,6 +28,8 @@ namespace skillbench::ptx {
 
 inline constexpr int warp_lanes = 32;
 
+class cta_races;  // race.hpp
+
 // What the threads of one launch have in common.
 struct launch_state {
   const program* code = nullptr;
@@ -69,6 +71,8 @@ struct warp {
   std::uint32_t pc = 0;                  // of the instruction being run
   std::uint64_t cta = 0;                 // linear CTA number
   const char* refusal = nullptr;         // an operation found no way to go on
+  cta_races* races = nullptr;            // null: accesses are not told apart
+  cta_races* shared_races = nullptr;     // the same when shared memory is watched
   std::vector<fragment> fragments;
 
   std::vector<file_line> storage;

@@ -22,7 +22,8 @@ inline void make_barrier(decoding& d) {
     d.o.kind = flow::converge;
     return d.does(&run_nothing);
   }
-  d.ignore("cta", "aligned");
+  d.ignore("cta");
+  d.o.aligned = d.take("aligned") || d.in.opcode == "bar";
   barrier_kind kind = barrier_kind::sync;
   if (d.take("arrive")) kind = barrier_kind::arrive;
   else if (d.take("red"))
