@@ -25,10 +25,12 @@
 #include <skillbench/ptx/decode.hpp>
 #include <skillbench/ptx/ops/access.hpp>
 #include <skillbench/ptx/ops/arithmetic.hpp>
+#include <skillbench/ptx/ops/async.hpp>
 #include <skillbench/ptx/ops/control.hpp>
 #include <skillbench/ptx/ops/convert.hpp>
 #include <skillbench/ptx/ops/exchange.hpp>
 #include <skillbench/ptx/ops/integer.hpp>
+#include <skillbench/ptx/ops/matrix.hpp>
 #include <skillbench/ptx/ops/select.hpp>
 
 namespace skillbench::ptx {
@@ -44,6 +46,8 @@ namespace skillbench::ptx {
     ops::add_access_rows(table);
     ops::add_exchange_rows(table);
     ops::add_control_rows(table);
+    ops::add_matrix_rows(table);
+    ops::add_async_rows(table);
     return table;
   }();
   return all;
@@ -177,6 +181,13 @@ class decoder {
     dynamic_constants_.push_back(made_.constants.size());
     made_.constants.push_back({r, width, extra});
     return r;
+  }
+  [[nodiscard]] further& more_of(op& o) {
+    if (!o.more) {
+      o.more = static_cast<std::uint32_t>(made_.more.size());
+      made_.more.emplace_back();
+    }
+    return made_.more[o.more];
   }
   void mark_dynamic() { dynamic_ops_.insert(static_cast<std::uint32_t>(made_.code.size())); }
 
@@ -430,6 +441,7 @@ class decoder {
   }
 
   void complain(op& o, std::uint32_t index, const instruction& in, const std::string& why) {
+    if (o.more) made_.more[o.more] = {};
     o = unsupported(o);
     std::string text = in.opcode;
     for (const auto& m : in.modifiers) text += "." + m;
@@ -591,6 +603,10 @@ inline std::uint8_t decoding::target_any(const operand& named) {
     refuse("more than four targets");
     return 0;
   }
+  return target_into(o.d[o.targets++], named);
+}
+
+inline std::uint8_t decoding::target_into(ref& to, const operand& named) {
   if (named.kind == operand::type::discard) {
     refuse("a discarded result");
     return 0;
@@ -600,9 +616,27 @@ inline std::uint8_t decoding::target_any(const operand& named) {
     refuse("the target " + named.text);
     return 0;
   }
-  o.d[o.targets++] = s->where;
+  to = s->where;
   return s->width;
 }
+
+inline void decoding::further_target(const operand& named, std::uint8_t width) {
+  ref to;
+  if (named.kind != operand::type::discard) {
+    const std::uint8_t got = target_into(to, named);
+    if (refusal.empty() && got != width) refuse("the target " + named.text + ", whose size is not the type's");
+  }
+  whole_.more_of(o).d.push_back(to);
+}
+
+inline void decoding::further_source(const operand& named, std::uint8_t width) {
+  ref to;
+  const std::uint8_t got = source_into(to, named, width);
+  if (refusal.empty() && got != width) refuse("the operand " + named.text + ", whose size is not the type's");
+  whole_.more_of(o).s.push_back(to);
+}
+
+inline ref decoding::constant(std::uint64_t bits, std::uint8_t width) { return whole_.constant_of(bits, width); }
 
 inline void decoding::target_of(const operand& named, std::uint8_t width) {
   const std::uint8_t got = target_any(named);
@@ -618,7 +652,10 @@ inline std::uint8_t decoding::source_any(const operand& named, std::uint8_t lite
     refuse("more than five sources");
     return 0;
   }
-  ref& to = o.s[o.sources++];
+  return source_into(o.s[o.sources++], named, literal_width);
+}
+
+inline std::uint8_t decoding::source_into(ref& to, const operand& named, std::uint8_t literal_width) {
   switch (named.kind) {
     case operand::type::integer:
       to = literal_width ? whole_.constant_of(named.bits, literal_width)
@@ -670,6 +707,30 @@ inline void decoding::source_of(const operand& named, std::uint8_t width) {
 
 inline void decoding::source(std::size_t i, std::uint8_t width) {
   i < in.operands.size() ? source_of(in.operands[i], width) : refuse("a missing operand");
+}
+
+inline void decoding::pointer(const operand& named, std::int64_t& offset, std::uint8_t& width, space& where) {
+  if (named.kind != operand::type::address) return refuse("this address");
+  operand plain;
+  plain.text = named.text;
+  offset = 0;
+  width = 8;
+  const symbol* s = named.text.empty() ? nullptr : look_up(named.text);
+  if (s && s->is == symbol::kind::reg) {
+    offset = named.offset;
+    width = source_any(plain, 8);
+    if (width != 4 && width != 8) refuse("an address register of this size");
+    return;
+  }
+  if (!s) {
+    if (!named.text.empty()) return refuse("the name " + named.text);
+    plain.kind = operand::type::integer;
+    plain.bits = static_cast<std::uint64_t>(named.offset);
+  } else {
+    plain.offset = named.offset;
+    where = s->in;
+  }
+  source_any(plain, 8);
 }
 
 inline void decoding::address(const operand& named) {
