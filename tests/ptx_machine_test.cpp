@@ -45,6 +45,7 @@ TEST_CASE("machine: a lock between lanes of a warp is no deadlock") {
   r.blocks.push_back({"lock", true, true, 4, std::string(8, '\0')});
   const auto told = kit::launch(r);
   CHECK(told.trouble == "");
+  for (const auto& f : told.findings) MESSAGE(f.what);
   CHECK(told.findings.empty());
   CHECK(output(told, 1) == std::vector<u32>{0, 63 * 32});
 }

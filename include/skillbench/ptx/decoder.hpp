@@ -89,7 +89,7 @@ inline constexpr std::uint64_t most_frame_bytes = 512ull << 10;  // of a lane
 // anybody learns from other threads.
 inline void find_race_facts(program& p) {
   std::vector<bool> read(p.slots, false);
-  for (const op& o : p.code) liveness::reads(o, [&](std::uint32_t slot) { read[slot] = true; });
+  for (const op& o : p.code) liveness::reads(p, o, [&](std::uint32_t slot) { read[slot] = true; });
   const auto smallest = [](std::uint8_t& granule, unsigned bytes) {
     granule = static_cast<std::uint8_t>(std::min<int>(granule, std::countr_zero(bytes)));
   };

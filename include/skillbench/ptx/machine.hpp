@@ -414,14 +414,15 @@ class machine {
     w.fragments[pick].pc = pc;
   }
 
-  // Whether all lanes of a .sync operation name the same members.
+  // Whether all lanes of a .sync operation name the same members, themselves
+  // included.
   [[nodiscard]] static bool same_members(warp& w, const op& o, lane_mask active) noexcept {
     if (w.tainted[o.s[4].slot]) return false;
     const auto* members = w.lanes<std::uint32_t>(o.s[4]);
     const lane_mask first = members[std::countr_zero(active)];
     lane_mask other = 0;
     for (int l = 0; l < warp_lanes; ++l) other |= static_cast<lane_mask>(members[l] != first) << l;
-    return (other & active) == 0;
+    return ((other | ~first) & active) == 0;
   }
 
   // Lanes whose guard is undefined. That is told where the guard decides what

@@ -74,7 +74,7 @@ struct vector_clock {
 struct meeting_place {
   struct entry {
     std::uint32_t cta = 0, before = ~0u;  // of the same CTA
-    std::size_t near = 0, far = 0;        // clocks: for its own CTA, for others
+    std::size_t words = 0;  // its warps' clocks for itself, then for other CTAs
   };
   std::vector<entry> list;
   std::unordered_map<std::uint32_t, std::uint32_t> last;        // by CTA
@@ -91,7 +91,7 @@ struct epoch {
 // Of one launch, over its CTAs.
 struct launch_races {
   bool partial = false;    // a bound was reached: some accesses were not kept
-  bool unordered = false;  // nor what orders CTAs: nothing more is told of them
+  bool unordered = false;  // nor what orders threads: nothing more is told
   std::uint32_t launch = 0;
   unsigned shift = 2;  // of a granule
   std::uint64_t shadow_used = 0, shared_used = 0;
@@ -318,6 +318,18 @@ class cta_races {
     if (o.order != memory_order::weak) meet_lanes(w, o, at, lanes);
   }
 
+  // Lanes that each access `each` bytes, in any pattern.
+  void shared_rows(warp& w, const std::uint64_t* at, lane_mask lanes, unsigned each, bool store) {
+    std::uint64_t lowest = ~std::uint64_t{0}, highest = 0;
+    for (lane_mask left = lanes; left; left &= left - 1) {
+      const int l = std::countr_zero(left);
+      lowest = std::min(lowest, at[l]);
+      highest = std::max(highest, at[l]);
+    }
+    const op& o = w.launch->code->code[w.pc];
+    store ? shared_store(w, o, at, lanes, lowest, highest - lowest + each, each, false) : shared_load(w, o, at, lanes, lowest, highest - lowest + each, each, false);
+  }
+
   // One lane's access, exactly.
   void shared_lane(warp& w, int lane, std::uint64_t at, unsigned bytes, bool store) {
     const op& o = w.launch->code->code[w.pc];
@@ -411,7 +423,7 @@ class cta_races {
       const epoch& e = launch->epochs[marks[g] >> 5];
       if (before(e, w.number)) return;
       if (strong && w.launch->code->code[e.pc].order != memory_order::weak) return;
-      if (launch->unordered && e.cta != cta_) return;
+      if (launch->unordered) return;
       told = true;
       tell_global(w, o, lane, address, bytes, store, e, marks[g] & 31, other_stores);
     };
@@ -448,6 +460,7 @@ class cta_races {
   static row_of_numbers zeroed(std::size_t n) { return row_of_numbers(static_cast<std::uint32_t*>(std::calloc(n, 4))); }
 
   static constexpr std::uint32_t most_ticks = 4000;  // of 12 bits
+  static constexpr std::size_t most_at_once = 1024;  // granules; beyond, lane by lane
 
   [[nodiscard]] std::uint32_t* reader(std::uint32_t warp) {
     if (!readers_[warp]) readers_[warp] = zeroed(granules_);
@@ -461,6 +474,7 @@ class cta_races {
     return std::max({floor_, seen_[me].at[other], base_}) - base_;
   }
   [[nodiscard]] bool all_mine(const std::uint32_t* marks, std::size_t n, std::uint32_t me) const noexcept {
+    if (n > most_at_once) return false;
     const auto behind = static_cast<std::int32_t>(((std::max(floor_, base_) - base_) << 6) | 63);
     std::uint32_t bad = 0;
     for (std::size_t i = 0; i < n; ++i)
@@ -468,6 +482,7 @@ class cta_races {
     return bad == 0;
   }
   [[nodiscard]] static bool all_before(const std::uint32_t* marks, std::size_t n, std::uint32_t behind) noexcept {
+    if (n > most_at_once) return false;
     std::uint32_t most = 0;
     for (std::size_t i = 0; i < n; ++i) most = std::max(most, marks[i]);
     return most <= behind;
@@ -557,7 +572,7 @@ class cta_races {
       if (it == p.last.end()) continue;
       std::uint32_t i = it->second;
       while (i != ~0u && i >= length) i = p.list[i].before;
-      if (i != ~0u && launch->words[p.list[i].far + e.actor] >= e.tick) return true;
+      if (i != ~0u && launch->words[p.list[i].words + warps_ + e.actor] >= e.tick) return true;
     }
     return false;
   }
@@ -578,8 +593,8 @@ class cta_races {
     if (it == launch->place_of.end()) return;
     const meeting_place& p = launch->places[it->second];
     if (const auto mine = p.last.find(cta_); mine != p.last.end()) {
-      const std::uint32_t* clock = launch->words.data() + p.list[mine->second].near;
-      for (std::uint32_t a = 0; a < actors_; ++a) seen_[actor].at[a] = std::max(seen_[actor].at[a], clock[a]);
+      const std::uint32_t* clock = launch->words.data() + p.list[mine->second].words;
+      for (std::uint32_t a = 0; a < warps_; ++a) seen_[actor].at[a] = std::max(seen_[actor].at[a], clock[a]);
     }
     learn(it->second, static_cast<std::uint32_t>(p.list.size()));
     for (const auto& [place, length] : p.knows) learn(place, length);
@@ -599,22 +614,25 @@ class cta_races {
       near.join(clock_of(actor), actors_);
       if (o.device_scope) far.join(near, actors_);
     }
-    meeting_place::entry e;
-    e.cta = cta_;
-    if (const auto last = p.last.find(cta_); last != p.last.end()) {
-      e.before = last->second;
-      const auto& was = p.list[last->second];
-      for (std::uint32_t a = 0; a < actors_; ++a) {
-        near.at[a] = std::max(near.at[a], launch->words[was.near + a]);
-        far.at[a] = std::max(far.at[a], launch->words[was.far + a]);
-      }
+    // What the CTA released here before stays released. Who polls with an atomic
+    // says nothing new, and only the latest of its own words in a row is kept.
+    const auto last = p.last.find(cta_);
+    bool news = last == p.last.end();
+    std::uint32_t* words = news ? nullptr : launch->words.data() + p.list[last->second].words;
+    for (std::uint32_t a = 0; a < warps_ && words; ++a) {
+      news |= near.at[a] > words[a] || far.at[a] > words[warps_ + a];
+      near.at[a] = std::max(near.at[a], words[a]);
+      far.at[a] = std::max(far.at[a], words[warps_ + a]);
     }
-    e.near = launch->words.size();
-    launch->words.insert(launch->words.end(), near.at, near.at + most_actors);
-    e.far = launch->words.size();
-    launch->words.insert(launch->words.end(), far.at, far.at + most_actors);
-    p.last[cta_] = static_cast<std::uint32_t>(p.list.size());
-    p.list.push_back(e);
+    if (news && words && last->second + 1 == p.list.size()) {
+      std::copy_n(near.at, warps_, words);
+      std::copy_n(far.at, warps_, words + warps_);
+    } else if (news) {
+      p.list.push_back({cta_, words ? last->second : ~0u, launch->words.size()});
+      launch->words.insert(launch->words.end(), near.at, near.at + warps_);
+      launch->words.insert(launch->words.end(), far.at, far.at + warps_);
+      p.last[cta_] = static_cast<std::uint32_t>(p.list.size() - 1);
+    }
     for (const auto& k : knows_) {
       bool there = false;
       for (auto& have : p.knows)
@@ -651,6 +669,7 @@ class cta_races {
   }
 
   void tell_shared(warp& w, const op& o, int lane, std::uint64_t at, unsigned bytes, bool store, std::uint32_t other, std::uint32_t pc, std::uint32_t other_lane, bool other_stores) {
+    if (launch->unordered) return;
     const bool silent = store && changes_nothing(w, o, lane, w.shared->data.data() + at, w.shared->shadow.data() + at);
     if (!w.launch->seen->first(silent ? ~w.pc : w.pc, code::race)) return;
     const std::string who = other == copy_engine ? "an asynchronous copy" : thread_of(*w.launch, other, other_lane);
