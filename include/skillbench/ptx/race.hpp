@@ -59,7 +59,7 @@ inline constexpr std::size_t words = std::size_t{16} << 20;    // of released cl
 inline constexpr std::size_t known = 128;                      // locations a CTA has read
 }  // namespace race_limits
 
-inline constexpr std::uint32_t copy_engine = 32;  // stores of asynchronous copies
+inline constexpr std::uint32_t copy_engine = 32;  // asynchronous copies, other CTAs
 inline constexpr std::uint32_t most_actors = 33;  // warps of a CTA and the engine
 
 struct vector_clock {
@@ -366,9 +366,17 @@ class cta_races {
     if (strong) meet_at_shared(o, static_cast<std::uint32_t>(at), me);
   }
 
-  // Bytes that an asynchronous copy, done on nobody's behalf, has written.
-  void engine_wrote(std::uint64_t at, std::uint64_t bytes, std::uint32_t pc) {
+  // An access by an asynchronous copy or by another CTA of the cluster: what
+  // they know of this CTA is not kept, so only what this one does next is held
+  // against it.
+  void outsider(std::uint32_t pc, std::uint64_t at, std::uint64_t bytes, bool store) {
     if (!shared_on || !bytes) return;
+    if (!store) {
+      std::uint32_t* const loads = reader(copy_engine);
+      for (std::size_t g = at >> shift_; g <= (at + bytes - 1) >> shift_; ++g) loads[g] = read_mark(copy_engine, pc);
+      reading_ |= std::uint64_t{1} << copy_engine;
+      return;
+    }
     for (std::size_t g = at >> shift_; g <= (at + bytes - 1) >> shift_; ++g) {
       writers_[g] = ((now_[copy_engine] - base_) << 6) | copy_engine;
       places_[g] = pc << 5;
@@ -597,6 +605,7 @@ class cta_races {
       for (std::uint32_t a = 0; a < warps_; ++a) seen_[actor].at[a] = std::max(seen_[actor].at[a], clock[a]);
     }
     learn(it->second, static_cast<std::uint32_t>(p.list.size()));
+    seen_[actor].at[copy_engine] = now_[copy_engine];
     for (const auto& [place, length] : p.knows) learn(place, length);
     all_up_to_ = std::max(all_up_to_, p.all_up_to);
   }
@@ -672,7 +681,7 @@ class cta_races {
     if (launch->unordered) return;
     const bool silent = store && changes_nothing(w, o, lane, w.shared->data.data() + at, w.shared->shadow.data() + at);
     if (!w.launch->seen->first(silent ? ~w.pc : w.pc, code::race)) return;
-    const std::string who = other == copy_engine ? "an asynchronous copy" : thread_of(*w.launch, other, other_lane);
+    const std::string who = other == copy_engine ? "an asynchronous copy or another CTA of the cluster" : thread_of(*w.launch, other, other_lane);
     finding f = finding_at(*w.launch, w.pc, code::race,
                            thread_words(w, lane) + (store ? " writes " : " reads ") + bytes_words(bytes) + " of shared memory at " + hex(at) +
                                at_line(*w.launch, w.pc, true) + " and " + who + (other_stores ? " writes" : " reads") + " there" +
