@@ -41,6 +41,7 @@ struct launch_plan {
   std::uint64_t dynamic_shared = 0;      // bytes
   std::vector<std::byte> parameters;     // the kernel's parameter block
   std::uint64_t seed = 0;                // order of CTAs and warps
+  std::uint64_t schedule = 0;            // not 0: an adversarial one, see patience()
   std::uint64_t most_instructions = 0;   // warp instructions; 0: no bound
   std::vector<std::uint64_t> ctas;       // not empty: only these, in this order
   bool races = true;                     // tell accesses that nothing orders
@@ -57,6 +58,7 @@ inline constexpr std::uint64_t warp_quantum = 20'000;      // instructions
 inline constexpr std::uint64_t fragment_quantum = 4'000;
 inline constexpr std::uint64_t cta_quantum = 4'000'000;
 inline constexpr std::size_t most_resident = 132;          // CTAs at a time
+inline constexpr std::size_t most_interleaved = 16;        // by an adversarial schedule
 // How often a whole cluster may find nothing to do but to ask an mbarrier again
 // before that is a deadlock: try_wait may say no after a while, so threads can
 // go another way then.
@@ -112,12 +114,13 @@ class machine {
     const auto per = static_cast<std::uint64_t>(plan.cluster.count());
     const auto clusters = plan.ctas.empty() ? static_cast<std::uint64_t>(plan.grid.count()) / per
                                             : static_cast<std::uint64_t>(chosen.size());
+    drawn_ = plan.seed ^ (plan.schedule * 0x9e3779b97f4a7c15ull);
     const std::uint64_t stride = order_stride(clusters, plan.seed);
     std::deque<std::unique_ptr<detail::cluster>> resident;
     std::vector<std::unique_ptr<detail::cluster>> spare;
     std::uint64_t started = 0, at = clusters ? plan.seed % clusters : 0;
     while ((started < clusters || !resident.empty()) && !state_.stop) {
-      if (resident.empty() || (starving_ && (resident.size() + 1) * per <= detail::most_resident && started < clusters)) {
+      if (resident.empty() || (starving_ && (resident.size() + 1) * per <= (plan.schedule ? detail::most_interleaved : detail::most_resident) && started < clusters)) {
         std::unique_ptr<detail::cluster> fresh;
         if (!spare.empty()) {
           fresh = std::move(spare.back());
@@ -172,6 +175,27 @@ class machine {
     const std::uint64_t p = primes[(seed >> 32) % 8];
     return n % p == 0 ? 1 : p;
   }
+
+  [[nodiscard]] std::uint64_t draw(std::uint64_t below) {
+    drawn_ += 0x9e3779b97f4a7c15ull;
+    std::uint64_t x = drawn_;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
+    return (x ^ (x >> 31)) % below;
+  }
+
+  // How many instructions a warp has before another one's turn. A kernel that is
+  // right does not care; one that lacks a barrier may work while warps run far
+  // ahead, or only while they stay together.
+  [[nodiscard]] std::uint64_t patience() {
+    switch (plan_->schedule % 4) {
+      case 1: return 1;
+      case 2: return 1 + draw(64);
+      case 3: return draw(2) ? detail::warp_quantum : 1 + draw(8);
+      default: return plan_->schedule ? 1 + draw(2'000) : detail::warp_quantum;
+    }
+  }
+  [[nodiscard]] std::uint64_t visit() { return plan_->schedule ? 1'000 + draw(50'000) : detail::cta_quantum; }
 
   // ---- clusters ---------------------------------------------------------------
 
@@ -376,13 +400,17 @@ class machine {
   detail::pause run(detail::cluster& all) {
     all.ran = 0;
     running_ = &all;
+    const std::uint64_t most = visit();
     for (;;) {
       bool progress = false, alive = false;
       for (auto& each : all.ctas) {
         detail::cta& c = *each;
-        for (std::size_t i = 0; i < c.warps.size(); ++i) {
+        const std::size_t n = c.warps.size();
+        if (plan_->schedule) c.turn = draw(n);
+        const std::size_t along = plan_->schedule && draw(2) ? n - 1 : 1;  // or backwards
+        for (std::size_t i = 0; i < n; ++i) {
           warp& w = c.warps[c.turn];
-          c.turn = (c.turn + 1) % c.warps.size();
+          c.turn = (c.turn + along) % n;
           if (!w.live) continue;
           alive = true;
           const std::uint64_t before = state_.ticks;
@@ -402,7 +430,7 @@ class machine {
         return detail::pause::finished;
       }
       if (!progress && !stall(all)) return detail::pause::waits;
-      if (all.ran >= detail::cta_quantum) return detail::pause::quantum;
+      if (all.ran >= most) return detail::pause::quantum;
     }
   }
 
@@ -428,7 +456,7 @@ class machine {
 
   // Runs fragments until all wait, all have exited, or the quantum is used up.
   void run(detail::cta& c, warp& w) {
-    std::uint64_t left = detail::warp_quantum;
+    std::uint64_t left = patience();
     std::uint32_t passed_over = ~0u;  // fairness: a fragment that spun too long
     wake_waiting(w);
     while (w.live && left > 0 && !state_.stop && trouble_.why == reason::internal) {
@@ -1113,6 +1141,7 @@ class machine {
   launch_races races_;
   fault trouble_{reason::internal, ""};
   bool starving_ = false;
+  std::uint64_t drawn_ = 0;  // by an adversarial schedule
   detail::cluster* running_ = nullptr;
   bool asks_again_ = false;    // a warp's turn ended with a test_wait that said no
   std::uint64_t exits_ = 0;

@@ -396,6 +396,7 @@ inline void make_fence(decoding& d) {
     if (m.find("async") == 0) async = true;
   }
   if (ordinary) {
+    d.ignore_starting("sync_restrict");
     take_order(d, memory_order::acq_rel);
     if (d.want(0)) d.does(&run_fence);
     return;
