@@ -343,6 +343,7 @@ measured on_machine(const work& w, const ptx::program& code, ptx::native how, in
     ptx::machine machine(global, seen);
     ptx::launch_plan plan;
     plan.how = how;
+    plan.races = how != ptx::native::bare;
     plan.grid = w.grid;
     plan.block = w.block;
     plan.parameters.resize(code.parameter_bytes);

@@ -71,7 +71,7 @@ class runner {
   // False: nothing was run. `pc` is then where the interpreter goes on; stopped
   // when the launch is to end there.
   bool run(warp& w, std::uint32_t& pc, lane_mask lanes, std::uint32_t meet, std::uint64_t& budget, bool& stopped) {
-    if (!on_) return false;
+    if (!on_ || w.flight.pending) return false;
     launch_state& launch = *w.launch;
     compiled& c = *program_->native;
     if (!c.code || state_->surprises) {
@@ -94,6 +94,7 @@ class runner {
     s.shared_shadow = reinterpret_cast<std::uint64_t>(w.shared->shadow.data());
     s.shared_bytes = w.shared->data.size();
     s.shared_guarded = reinterpret_cast<std::uint64_t>(&w.shared->guarded);
+    look_at_races(s);
     s.lanes = lanes;
     s.population = static_cast<std::uint32_t>(std::popcount(lanes));
     s.leading = (lanes & (lanes + 1)) == 0 ? s.population : 0;

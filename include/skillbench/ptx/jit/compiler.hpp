@@ -1324,6 +1324,7 @@ class compiler {
       } else {
         find_page(s.from, bytes, span, false);
       }
+      if (shared && checks_) note_shared_load(o, pc, s.from, is, h);
       a_.add(1, rdi, rax);
       if (checks_) {
         const label clean = a_.fresh();
@@ -1375,6 +1376,101 @@ class compiler {
     return true;
   }
 
+  // Marks a load of shared memory at rax for race.hpp, as cta_races::shared_load
+  // does when no other warp stored since the floor. The other half may still go
+  // the slow way, which marks the same.
+  void note_shared_load(const op& o, std::uint32_t pc, label slow, pattern is, int half) {
+    const label none = a_.fresh();
+    a_.cmp_number(0, SKILLBENCH_STATE(races), 0);
+    a_.jump_if(zero, none);
+    a_.load(1, rcx, SKILLBENCH_STATE(race_words));
+    a_.load(1, rdx, mem{rcx, 0});
+    a_.and_(1, rdx, SKILLBENCH_STATE(race_others));
+    a_.jump_if(not_zero, slow);
+    a_.load(1, rdx, mem{rcx, 8});
+    a_.and_(1, rdx, SKILLBENCH_STATE(race_me));
+    a_.jump_if(zero, slow);
+    if (is == pattern::uniform && o.vector > 1) {
+      a_.cmp_number(0, r12, -1);
+      a_.jump_if(not_zero, slow);
+    }
+    a_.load(0, rdx, SKILLBENCH_STATE(race_load_mark));
+    a_.load(1, rcx, SKILLBENCH_STATE(race_loads));
+    const std::uint32_t place = std::min(pc, 0x7fffu) << 5;
+    const auto lanes = [&](int h) { return state(offsetof(native_state, lane_numbers) + 64 * static_cast<std::size_t>(h)); };
+    if (is == pattern::contiguous || is == pattern::halves_contiguous) {
+      a_.add_number(0, rdx, static_cast<std::int32_t>(place));
+      a_.v(spread32_gpr, t0, 0, rdx);
+      if (is == pattern::contiguous) {
+        a_.v(add32, t1, t0, lanes(0));
+        a_.v(store32, t1, 0, mem{rcx, 0, rax}, 1);
+        a_.v(add32, t1, t0, lanes(1));
+        a_.v(store32, t1, 0, mem{rcx, 64, rax}, 2);
+      } else {
+        a_.v(add32, t1, t0, lanes(half));
+        a_.v(store32, t1, 0, mem{rcx, 0, rax});
+      }
+    } else {
+      // One granule is the first lane's; of more, or of two, the last lane's.
+      const std::uint32_t lane = is == pattern::halves_uniform ? 15u + 16u * static_cast<std::uint32_t>(half) : o.vector > 1 ? 31u : 0u;
+      a_.add_number(0, rdx, static_cast<std::int32_t>(place + lane));
+      for (int i = 0; i < o.vector; ++i) a_.store(0, mem{rcx, 4 * i, rax}, rdx);
+    }
+    a_.bind(none);
+  }
+
+  // Whether a store at rax may be marked here: nobody else loaded, and what was
+  // stored there is behind the floor.
+  void test_shared_store(label slow, bool half) {
+    const label none = a_.fresh();
+    a_.cmp_number(0, SKILLBENCH_STATE(races), 0);
+    a_.jump_if(zero, none);
+    a_.load(1, rcx, SKILLBENCH_STATE(race_words));
+    a_.load(1, rdx, mem{rcx, 8});
+    a_.and_(1, rdx, SKILLBENCH_STATE(race_others));
+    a_.jump_if(not_zero, slow);
+    a_.load(1, rdx, mem{rcx, 0});
+    a_.and_(1, rdx, SKILLBENCH_STATE(race_me));
+    a_.jump_if(zero, slow);
+    a_.load(1, rcx, SKILLBENCH_STATE(race_writers));
+    const vop greater{m0f, p_66, 0, 0x66};
+    for (int h = 0; h < (half ? 1 : 2); ++h) {
+      if (half) a_.v(load32, t0, 0, mem{rcx, 0, rax});
+      else a_.v(load32, t0, 0, mem{rcx, 64 * h, rax}, 1 + h, true);
+      a_.v(greater, 5, t0, SKILLBENCH_STATE(race_behind), 0, false, true);
+      a_.ktest16(5, 5);
+      a_.jump_if(not_zero, slow);
+    }
+    a_.bind(none);
+  }
+  // Marks it at rax; of halves that is the second.
+  void note_shared_store(std::uint32_t pc, bool halves) {
+    const label none = a_.fresh();
+    a_.cmp_number(0, SKILLBENCH_STATE(races), 0);
+    a_.jump_if(zero, none);
+    a_.load(0, rdx, SKILLBENCH_STATE(race_store_mark));
+    a_.v(spread32_gpr, t0, 0, rdx);
+    a_.set(rdx, pc << 5);
+    a_.v(spread32_gpr, t1, 0, rdx);
+    a_.load(1, rcx, SKILLBENCH_STATE(race_writers));
+    a_.load(1, rdx, SKILLBENCH_STATE(race_places));
+    const auto lanes = [&](int h) { return state(offsetof(native_state, lane_numbers) + 64 * static_cast<std::size_t>(h)); };
+    for (int h = 0; h < 2; ++h) {
+      // Of halves the first is where held_offset says.
+      int base = rax;
+      if (halves && h == 0) {
+        a_.load(1, r9, SKILLBENCH_STATE(held_offset));
+        base = r9;
+      }
+      const int by = halves ? 0 : 64 * h;
+      const int mask = halves ? 0 : 1 + h;
+      a_.v(store32, t0, 0, mem{rcx, by, base}, mask);
+      a_.v(add32, t2, t1, lanes(h));
+      a_.v(store32, t2, 0, mem{rdx, by, base}, mask);
+    }
+    a_.bind(none);
+  }
+
   // Adds what a request moves; the second half only when it is apart from the
   // first or the same.
   void count_sectors(label slow, std::uint32_t number, int half, bool halves, bool store) {
@@ -1424,17 +1520,28 @@ class compiler {
       a_.cmp_number(1, mem{rcx, 0}, 0);
       a_.jump_if(not_zero, s.from);
     }
+    if (halves) {
+      // Halves that overlap are for the handler.
+      a_.load(1, rdx, site_at(number, 1));
+      a_.load(1, rcx, site_at(number, 0));
+      a_.sub(1, rdx, rcx);
+      a_.add_number(1, rdx, 127);
+      a_.cmp_number(1, rdx, 255);
+      a_.jump_if(below, s.from);
+    }
     // Both halves are tested before anything is written.
     for (int h = 0; h < (halves ? 2 : 1); ++h) {
       address(o, number, h, rax);
       if (shared) {
         find_shared(s.from, 4, halves ? 64 : 0);
+        if (checks_) test_shared_store(s.from, halves);
         if (checks_) a_.load(1, rsi, SKILLBENCH_STATE(shared_shadow));
         a_.load(1, rdi, SKILLBENCH_STATE(shared_data));
       } else {
         find_page(s.from, 4, halves ? 64 : 0, true);
       }
       if (halves && h == 0) {
+        a_.store(1, SKILLBENCH_STATE(held_offset), rax);
         a_.add(1, rdi, rax);
         a_.store(1, SKILLBENCH_STATE(held_data), rdi);
         if (checks_) {
@@ -1449,6 +1556,7 @@ class compiler {
       }
     }
     if (checks_ && !shared) count_sectors(s.from, number, halves ? 1 : 0, halves, true);
+    if (checks_ && shared) note_shared_store(pc, halves);
     a_.add(1, rdi, rax);
     if (checks_) {
       const label none = a_.fresh();

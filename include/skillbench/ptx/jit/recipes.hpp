@@ -206,6 +206,7 @@ struct recipe {
     }
     case form::load:
     case form::store:
+      if (o.order != memory_order::weak) return {};
       if (o.width != 4 || o.unit != 4 || (o.address_width != 4 && o.address_width != 8) || o.target != 0) return {};
       if (o.where != space::global && o.where != space::generic && o.where != space::constant && o.where != space::shared) return {};
       break;

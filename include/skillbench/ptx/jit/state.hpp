@@ -83,11 +83,16 @@ struct native_state {
   std::uint64_t load_sectors = 0, store_sectors = 0;
   std::uint64_t shared_data = 0, shared_shadow = 0, shared_bytes = 0, shared_guarded = 0;
   std::uint64_t parameters = 0;
-  std::uint64_t held_sectors = 0, held_data = 0, held_shadow = 0;
+  // Races in shared memory (race.hpp): `races` 0 when nobody looks for them.
+  std::uint64_t races = 0, race_me = 0, race_others = 0;
+  std::uint64_t race_words = 0, race_writers = 0, race_places = 0, race_loads = 0;
+  std::uint32_t race_load_mark = 0, race_store_mark = 0, race_behind = 0;
+  std::uint64_t held_sectors = 0, held_data = 0, held_shadow = 0, held_offset = 0;
   std::uint64_t run = 0, access = 0, entry = 0;  // functions; where to begin
   std::uint64_t sites[most_sites][2] = {};       // addresses of the first lanes
   alignas(64) page_entry pages[page_entries];
   alignas(64) std::uint64_t steps[4][warp_lanes];  // lane x 2, 4, 8, 16
+  alignas(64) std::uint32_t lane_numbers[warp_lanes];
   alignas(64) std::uint64_t doubles[24] = {};  // constants, as bits: see constant_of
 
   // Not for native code.
@@ -100,6 +105,7 @@ struct native_state {
 
   native_state() {
     for (std::size_t i = 0; i < std::size(constants); ++i) doubles[i] = constants[i];
+    for (unsigned l = 0; l < warp_lanes; ++l) lane_numbers[l] = l;
     for (unsigned i = 0; i < 4; ++i)
       for (unsigned l = 0; l < warp_lanes; ++l) steps[i][l] = std::uint64_t{l} << (i + 1);
   }
@@ -108,6 +114,24 @@ struct native_state {
   }
 };
 
+// Anything that ran outside may have moved the clocks of race.hpp.
+inline void look_at_races(native_state& s) {
+  const warp& w = *s.now;
+  s.races = w.shared_races != nullptr;
+  if (!s.races) return;
+  const cta_races::plain_rows rows = w.shared_races->rows_of(w.number);
+  static constexpr std::uint64_t nobody[2] = {};  // then every access goes out
+  s.race_me = std::uint64_t{1} << w.number;
+  s.race_others = ~s.race_me;
+  s.race_words = reinterpret_cast<std::uint64_t>(rows.words ? rows.words : nobody);
+  s.race_writers = reinterpret_cast<std::uint64_t>(rows.writers);
+  s.race_places = reinterpret_cast<std::uint64_t>(rows.places);
+  s.race_loads = reinterpret_cast<std::uint64_t>(rows.loads);
+  s.race_load_mark = rows.load_mark;
+  s.race_store_mark = rows.store_mark;
+  s.race_behind = rows.behind;
+}
+
 // What step() does with a plain instruction none of whose registers is tainted.
 inline std::uint32_t run_handler(native_state* s, const op* o, lane_mask active, std::uint32_t left) {
   warp& w = *s->now;
@@ -115,6 +139,8 @@ inline std::uint32_t run_handler(native_state* s, const op* o, lane_mask active,
   w.launch->ticks = s->ticks + s->ran - left;
   if (!active) return 0;
   o->run(w, *o, active);
+  look_at_races(*s);
+  if (w.flight.pending) return static_cast<std::uint32_t>(w.launch->stop || w.launch->seen->enough() ? after::stop : after::interpret);
   if (w.refusal || w.launch->stop || w.launch->seen->enough()) return static_cast<std::uint32_t>(after::stop);
   bool undefined_now = false;
   liveness::writes(*w.launch->code, *o, [&](std::uint32_t slot) { undefined_now |= w.tainted[slot] != 0; });
@@ -135,6 +161,8 @@ inline void keep_page(native_state& s, std::uint64_t address) {
   e.low = static_cast<std::uint32_t>(std::max(first, owner->base) - first);
   e.high = static_cast<std::uint32_t>(std::min(first + page_bytes, owner->end()) - first);
   e.high_store = owner->writable ? e.high : 0;
+  // Races in what is written are for the handlers to tell.
+  if (owner->writable && s.now->races) e.high = e.high_store = 0;
 }
 
 // The pattern of the lanes' addresses as they are.
@@ -194,7 +222,7 @@ __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,bmi,bmi2"))) inline bo
   if (_mm512_test_epi64_mask(misaligned, _mm512_set1_epi64(bytes - 1))) return false;
   bool shadowed = true;
   if (o.where == space::shared) {
-    if (s.shared_bytes < bytes || (store && w.shared->guarded)) return false;
+    if (s.shared_bytes < bytes || (store && w.shared->guarded) || s.races) return false;
     const __m512i last = _mm512_set1_epi64(static_cast<long long>(s.shared_bytes - bytes));
     for (int i = 0; i < 4; ++i) {
       const __m512i at = _mm512_loadu_si512(a.at + 8 * i);
