@@ -52,9 +52,11 @@ literal("${KERNELS}/contract.md" contract)
 
 set(rows "")
 foreach(name IN LISTS NAMES)
+  file(SHA256 "${KERNELS}/${name}/oracle.hpp" digest)
   string(APPEND rows
     "      {\"${name}\", generated::${name}_json, generated::${name}_prompt,\n"
-    "       generated::${name}_baseline, &${name}::reference},\n")
+    "       generated::${name}_baseline, &${name}::reference,\n"
+    "       \"${digest}\"},\n")
 endforeach()
 
 file(WRITE "${OUTPUT}" "#pragma once
@@ -75,6 +77,7 @@ namespace skillbench {
 struct family_text {
   std::string_view name, json, prompt, baseline;
   oracle reference;
+  std::string_view oracle_digest;  // SHA-256 of oracle.hpp
 };
 
 namespace generated {

@@ -39,6 +39,7 @@ struct run_command {
   std::uint64_t seed = 1;
   int jobs = 1;
   bool json = false;
+  bool resume = false;
 };
 
 struct check_command {
@@ -140,7 +141,7 @@ struct words {
     app.footer(
         "Exit codes: 0 judged (whatever was found), 1 selftest found a "
         "difference,\n2 wrong usage or an input that cannot be read, 3 trouble "
-        "on this machine.\n\n"
+        "on this machine,\n130 stopped by Ctrl-C.\n\n"
         "Examples:\n"
         "  skillbench run outputs/\n"
         "  skillbench check kernel.cu\n"
@@ -160,13 +161,18 @@ struct words {
         ->add_option("-o,--out", run.out,
                      "folder for the records (default: skillbench-results)")
         ->type_name("DIR");
+    to_run->add_flag("--resume", run.resume,
+                     "keep what the folder has records of already, however "
+                     "it ended, and judge only the rest");
     to_run->add_flag("--json", run.json,
                      "records as JSON lines on standard output and nothing "
-                     "else; kept in a folder only with --out");
+                     "else; kept in a folder only with --out or --resume");
     to_run->footer(
         "Examples:\n"
         "  skillbench run examples/outputs\n"
         "  skillbench run outputs/ --jobs 8 --seed 7 --out results/monday\n"
+        "  skillbench run outputs/ --jobs 8 --seed 7 --out results/monday "
+        "--resume\n"
         "  skillbench run samples.jsonl --json | jq -r '[.id, .outcome] | "
         "@tsv'");
 

@@ -31,6 +31,7 @@ namespace skillbench::cli {
       return fault{reason::internal, "the folder " + std::string(each.name) +
                                          " holds the family " +
                                          one.value().name};
+    one.value().digest += each.oracle_digest;
     all.push_back(std::move(one).value());
   }
   return all;
