@@ -187,9 +187,9 @@ class delivery {
     now_.done += 1 + one.repeats.size();
     if (told.what == outcome::correct) now_.correct += 1 + one.repeats.size();
     if (told.what == outcome::unjudged) now_.unjudged += 1 + one.repeats.size();
+    keep(one.at, told);
     for (const std::size_t other : one.repeats)
       keep(other, shared_with(samples_[other], told));
-    keep(one.at, std::move(told));
   }
 
   // In order, up to the first sample without a result, or past those.
