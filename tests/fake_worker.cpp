@@ -94,6 +94,7 @@ void crash() {
 void behave(const std::string& how) {
   if (how == "crash") crash();
   if (how == "abort") std::abort();
+  if (how == "asked to end") ::raise(SIGTERM);
   if (how == "hang") forever();
   if (how == "spin")
     for (volatile std::uint64_t turns = 0;;) turns = turns + 1;
@@ -241,6 +242,15 @@ int main(int count, char** raw) {
   if (how == "serve") {
     fake_device device;
     return serve(device, requests, answers);
+  }
+  if (how == "another version") {
+    const std::string payload = wire::encode(wire::greeting_text{
+        .build = "0.0.0", .device = "fake device", .target = "sm_90a"});
+    const wire::header top =
+        wire::header_of(wire::message::greeting, payload);
+    say({reinterpret_cast<const char*>(&top), sizeof top});
+    say(payload);
+    return 0;
   }
   if (how == "count") {  // how many bytes arrive until the byte '.'
     std::uint64_t bytes = 0;

@@ -10,6 +10,7 @@
 //         process is gone and every further call gets the same fault: start
 //         another one. Death or time-out at `compile` is the source's doing
 //         (a template bomb, say); the caller knows which call it made.
+//         cancelled when SIGTERM, SIGINT or SIGHUP ended the process.
 // Trust   The process runs hostile text, so an answer is held against what was
 //         asked: sizes and indices of outputs, number of kernels.
 // Threads One at a time.
@@ -17,6 +18,7 @@
 #include <sys/types.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -198,6 +200,12 @@ class remote final : public device {
     if (why == reason::child_died)
       (void)process_.wait(deadline::in(2));
     const child_end how = process_.stop();
+    // Whoever asked it to end, as a system that shuts down does, asked us too,
+    // or will: that says nothing of what it was working on.
+    if (why == reason::child_died &&
+        (how.signal == SIGTERM || how.signal == SIGINT ||
+         how.signal == SIGHUP))
+      why = reason::cancelled;
 
     std::string what = "the worker " + program_ + ", at " + stage + ": ";
     if (why == reason::child_timed_out)
