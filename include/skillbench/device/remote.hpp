@@ -200,12 +200,6 @@ class remote final : public device {
     if (why == reason::child_died)
       (void)process_.wait(deadline::in(2));
     const child_end how = process_.stop();
-    // Whoever asked it to end, as a system that shuts down does, asked us too,
-    // or will: that says nothing of what it was working on.
-    if (why == reason::child_died &&
-        (how.signal == SIGTERM || how.signal == SIGINT ||
-         how.signal == SIGHUP))
-      why = reason::cancelled;
 
     std::string what = "the worker " + program_ + ", at " + stage + ": ";
     if (why == reason::child_timed_out)
@@ -220,6 +214,12 @@ class remote final : public device {
       what += happened;
     if (const std::string last = tail(process_.said()); !last.empty())
       what += "; the last it said: " + last;
+    // Whoever asked it to end, as a system that shuts down does, asked us too,
+    // or will: that says nothing of what it was working on.
+    if (why == reason::child_died &&
+        (how.signal == SIGTERM || how.signal == SIGINT ||
+         how.signal == SIGHUP))
+      why = reason::cancelled;
     ended_ = fault{why, what};
     return *ended_;
   }
