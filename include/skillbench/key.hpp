@@ -14,8 +14,8 @@
 #include <string>
 #include <string_view>
 
+#include <skillbench/digest.hpp>
 #include <skillbench/family.hpp>
-#include <skillbench/hash.hpp>
 #include <skillbench/record.hpp>
 #include <skillbench/sample.hpp>
 #include <skillbench/version.hpp>
@@ -28,22 +28,17 @@ namespace skillbench {
                                              const family& of,
                                              std::string_view machine,
                                              std::uint64_t seed) {
-  // Each part with its length: no two lists of parts make one text.
-  std::string all;
-  const auto add = [&](std::string_view part) {
-    all += std::to_string(part.size()) + ':';
-    all += part;
-  };
-  add("skillbench verdict");
-  add(version);
-  add(std::to_string(record_schema));
-  add(machine);
-  add(std::to_string(seed));
-  add(of.name);
-  add(of.version);
-  add(of.digest);
-  add(given.output);
-  return sha256(all);
+  digest all;
+  all.field("skillbench verdict");
+  all.field(version);
+  all.number(record_schema);
+  all.field(machine);
+  all.number(seed);
+  all.field(of.name);
+  all.field(of.version);
+  all.field(of.digest);
+  all.field(given.output);
+  return all.text();
 }
 
 }  // namespace skillbench
