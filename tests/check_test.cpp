@@ -995,6 +995,10 @@ TEST_CASE("check: a cache saves the reference and changes no verdict") {
   CHECK(calls == 2 * once);
   CHECK(run_with(element::f32, 2, 0).reached == outcome::correct);
   CHECK(calls == 3 * once);
+  // Four cases, five times; with three combinations of type and seed. Each
+  // verdict asks once for every run of a case.
+  CHECK(cache.counts().computed == 12);
+  CHECK(cache.counts().used_again > cache.counts().computed);
 }
 
 TEST_CASE("check: a cache without room keeps nothing") {
