@@ -1,14 +1,15 @@
-// judging: what it costs to judge, in CPU seconds and memory of a worker.
+// judging [demo]: what it costs to judge, in CPU seconds and memory of a worker.
 //
 // Demo    examples/outputs as `make demo` judges them, one after the other, the
 //         references kept as a campaign keeps them.
 // Alone   each known right kernel and each example by itself, public cases
 //         only, no reference kept: what one candidate costs on one core.
-// Shares  NVRTC and PTX machine as the worker tells, with the reading of the
-//         PTX, which the parent asks the clock of the worker for; reference by
-//         the clock of this thread around every call of a family's reference,
-//         inputs included; everything else is what is left of the CPU time of
-//         this process and its workers.
+// Shares  NVRTC: by the clock of the worker around a compile, the loading of the
+//         library included. PTX machine: the launches as the worker tells, and
+//         by its clock around the reading of the PTX. Reference: by the clock
+//         of this thread around every call of a family's reference, the making
+//         of its inputs included. Everything else is what is left of the CPU
+//         time of this process and its workers.
 
 #include <sys/resource.h>
 
@@ -95,9 +96,10 @@ class measured final : public device {
   [[nodiscard]] std::string name() const override { return of_->name(); }
   [[nodiscard]] std::string target() const override { return of_->target(); }
   [[nodiscard]] result<image> compile(const compile_request& it) override {
+    const double before = of_->cpu_seconds();
     auto made = of_->compile(it);
-    if (made) into_.nvrtc += made.value().cpu_seconds;
     look();
+    if (made) into_.nvrtc += of_->cpu_seconds() - before;
     return made;
   }
   [[nodiscard]] result<done> load(const std::string& ptx) override {
@@ -198,7 +200,9 @@ std::vector<sample> samples_at(const std::string& path,
 
 }  // namespace
 
-int main() {
+int main(int count, char** words) {
+  ::setvbuf(stdout, nullptr, _IOLBF, 0);
+  const bool demo_alone = count > 1 && words[1] == std::string("demo");
   const auto cuda = find_toolkit();
   const std::vector<family> known = watched_families(false);
   const std::vector<family> only_public = watched_families(true);
@@ -250,6 +254,8 @@ int main() {
   std::printf("everything else, a candidate and element type: %.0f ms on "
               "average (goal: at most 60, %s), %.0f ms at worst (%s)\n\n",
               rest, met(rest <= 60), 1000 * worst_rest, worst_rest_of.c_str());
+
+  if (demo_alone) return 0;
 
   std::vector<sample> alone = demo;
   for (const family& each : known) {
