@@ -2,6 +2,9 @@
 // ptx/async.hpp: what asynchronous operations of a CTA have in hand.
 //
 // Layer   3. Includes memory and program.
+// Cluster the CTAs that run together, one where a launch has no clusters. An
+//         address of shared::cluster is an offset in the thread's own CTA, or
+//         mapa's: the rank, from 1, above 24 bits of offset.
 // Order   An operation that is issued has no effect yet: the bytes that it will
 //         write are shadowed `in_flight`, the ranges that it will still read
 //         stand in `held`. The data move when a wait covers the operation, the
@@ -19,6 +22,7 @@
 
 #include <skillbench/ptx/memory.hpp>
 #include <skillbench/ptx/program.hpp>
+#include <skillbench/ptx/tensor_map.hpp>
 
 namespace skillbench::ptx {
 
@@ -44,6 +48,7 @@ struct copy_batch {
 
 // cp.async.mbarrier.arrive: arrives when the copies before it have landed.
 struct copy_arrival {
+  std::uint32_t pc = 0;
   std::uint64_t before = 0;  // numbers of batches
   lane_mask lanes = 0;
   std::uint32_t barrier[32];
@@ -79,6 +84,10 @@ struct shared_memory {
   std::vector<std::uint32_t> fences;    // fence.proxy.async, by warp
   std::vector<std::uint32_t> fenced_at; // the meeting of each warp's last one
   std::uint32_t meetings = 0;
+  // The last use by a thread of another CTA since the CTAs met: whoever exits
+  // then may pull the memory from under it.
+  bool visited = false;
+  std::uint32_t visitor = 0, visited_at = 0;  // rank and instruction
 
   void start(std::size_t warps, bool noting) {
     shadow.assign(shadow.size(), unwritten);
@@ -93,6 +102,7 @@ struct shared_memory {
       c.arrivals.clear();
     }
     meetings = 1;
+    visited = false;
     if (!noting) return;
     notes.assign(data.size() / 16 + 1, store_note{});
     fences.assign(warps, 0);
@@ -137,5 +147,60 @@ struct shared_memory {
     return nullptr;
   }
 };
+
+struct launch_state;
+struct cluster_state;
+
+// A copy of the copy engine (cp.async.bulk) that has not been done.
+struct bulk_copy {
+  std::uint32_t pc = 0;
+  std::uint32_t rank = 0, thread = 0;  // of the thread that issued it
+  std::uint64_t cta = 0;
+  // What it writes in shared memory; bytes 0: nothing.
+  std::uint32_t to_rank = 0;
+  std::uint64_t to = 0, to_bytes = 0;
+  // What tells that it is done: an mbarrier, or a group of its thread.
+  bool signals = false;
+  std::uint32_t barrier_rank = 0;
+  std::uint64_t barrier = 0;
+  std::uint64_t transaction = 0;  // bytes
+  std::uint32_t group = 0;
+  std::uint64_t ticket = 0;       // of the range it reads, 0: none
+  std::uint64_t from = 0, bytes = 0;
+  std::uint32_t form = 0;         // index into program::bulk
+  tensor_map map;                 // of a box
+  std::int32_t at[5] = {};        // where the box starts
+  void (*move)(launch_state&, cluster_state&, bulk_copy&) = nullptr;
+};
+
+struct cluster_state {
+  std::vector<shared_memory*> members;      // by rank
+  std::vector<std::uint8_t> exited;         // by rank
+  std::vector<bulk_copy> flying;            // oldest first
+  std::vector<std::vector<std::uint32_t>> bulk_groups;  // by rank, of each thread
+
+  void start(std::size_t threads) {
+    exited.assign(members.size(), 0);
+    flying.clear();
+    bulk_groups.resize(members.size());
+    for (auto& g : bulk_groups) g.assign(threads, 0);
+  }
+};
+
+inline constexpr int cluster_offset_bits = 24;
+
+struct shared_place {
+  shared_memory* of = nullptr;  // null: no such CTA
+  std::uint32_t rank = 0;
+  std::uint64_t at = 0;
+};
+
+[[nodiscard]] inline shared_place place_in(const cluster_state& all, std::uint32_t own, std::uint64_t address) {
+  const std::uint64_t high = address >> cluster_offset_bits;
+  if (high == 0) return {all.members[own], own, address};
+  if (high > all.members.size()) return {};
+  const auto rank = static_cast<std::uint32_t>(high - 1);
+  return {all.members[rank], rank, address & ((std::uint64_t{1} << cluster_offset_bits) - 1)};
+}
 
 }  // namespace skillbench::ptx

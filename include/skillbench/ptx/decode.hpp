@@ -164,12 +164,21 @@ class decoding {
   // Source of any width, which is returned.
   std::uint8_t source_any(const operand& named, std::uint8_t literal_width);
   std::uint8_t target_any(const operand& named);
+  // The same for an operand that goes to program::more, kept behind those that
+  // the instruction has there; `_` is a target that is discarded.
+  void further_target(const operand& named, std::uint8_t width);
+  void further_source(const operand& named, std::uint8_t width);
+  [[nodiscard]] ref constant(std::uint64_t bits, std::uint8_t width);
   // [address] -> source s[n] (or a constant zero) and o.imm; space windows.
   void address(const operand& named);
   // The same as one more source, for instructions with several addresses: the
   // offset, the width of the register and, where the text names a variable, its
   // space come back.
   void pointer(const operand& named, std::int64_t& offset, std::uint8_t& width, space& where);
+  // A copy of the copy engine: its index in program::bulk.
+  [[nodiscard]] std::int64_t add_bulk(const bulk_form& f);
+  // The kernel has operations that read shared memory asynchronously.
+  void notes_stores();
   [[nodiscard]] std::optional<std::uint64_t> literal(const operand& named) const;
   [[nodiscard]] const symbol* look_up(const std::string& name) const;
   decoder& kernel() { return whole_; }
@@ -186,6 +195,9 @@ class decoding {
   }
 
  private:
+  std::uint8_t source_into(ref& to, const operand& named, std::uint8_t literal_width);
+  std::uint8_t target_into(ref& to, const operand& named);
+
   decoder& whole_;
   std::vector<bool> taken_;
 };

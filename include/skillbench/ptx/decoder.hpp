@@ -25,10 +25,14 @@
 #include <skillbench/ptx/ops/access.hpp>
 #include <skillbench/ptx/ops/arithmetic.hpp>
 #include <skillbench/ptx/ops/async.hpp>
+#include <skillbench/ptx/ops/bulk.hpp>
+#include <skillbench/ptx/ops/cluster.hpp>
 #include <skillbench/ptx/ops/control.hpp>
 #include <skillbench/ptx/ops/convert.hpp>
 #include <skillbench/ptx/ops/exchange.hpp>
 #include <skillbench/ptx/ops/integer.hpp>
+#include <skillbench/ptx/ops/mbarrier.hpp>
+#include <skillbench/ptx/ops/matrix.hpp>
 #include <skillbench/ptx/ops/select.hpp>
 
 namespace skillbench::ptx {
@@ -44,7 +48,10 @@ namespace skillbench::ptx {
     ops::add_access_rows(table);
     ops::add_exchange_rows(table);
     ops::add_control_rows(table);
-    ops::add_async_rows(table);
+    ops::add_matrix_rows(table);
+    ops::add_bulk_rows(table);
+    ops::add_mbarrier_rows(table);
+    ops::add_cluster_rows(table);
     return table;
   }();
   return all;
@@ -116,6 +123,8 @@ class decoder {
     for (const auto& [name, values] : start->directives) {
       if (name == "maxntid") made_.maxntid = values;
       if (name == "reqntid") made_.reqntid = values;
+      if (name == "reqnctapercluster") made_.cluster = values;
+      if (name == "explicitcluster") made_.explicit_cluster = true;
     }
     made_.function_starts = starts_;
     if (share_) allocate(made_);
@@ -147,6 +156,18 @@ class decoder {
     made_.constants.push_back({r, width, extra});
     return r;
   }
+  [[nodiscard]] further& more_of(op& o) {
+    if (!o.more) {
+      o.more = static_cast<std::uint32_t>(made_.more.size());
+      made_.more.emplace_back();
+    }
+    return made_.more[o.more];
+  }
+  [[nodiscard]] std::int64_t add_bulk(const bulk_form& f) {
+    made_.bulk.push_back(f);
+    return static_cast<std::int64_t>(made_.bulk.size() - 1);
+  }
+  void notes_stores() { made_.notes_stores = true; }
   void mark_dynamic() { dynamic_ops_.insert(static_cast<std::uint32_t>(made_.code.size())); }
 
   [[nodiscard]] const ref* special_of(const std::string& name, const std::string& part) {
@@ -162,16 +183,17 @@ class decoder {
         {"%lanemask_lt", "", special::lanemask_lt}, {"%lanemask_ge", "", special::lanemask_ge},
         {"%lanemask_gt", "", special::lanemask_gt},
         {"%dynamic_smem_size", "", special::dynamic_smem_size}, {"%total_smem_size", "", special::total_smem_size},
-        {"%cluster_ctaid", "x", special::zero}, {"%cluster_ctaid", "y", special::zero}, {"%cluster_ctaid", "z", special::zero},
-        {"%cluster_ctarank", "", special::zero}, {"%cluster_nctarank", "", special::one},
-        {"%cluster_nctaid", "x", special::one}, {"%cluster_nctaid", "y", special::one}, {"%cluster_nctaid", "z", special::one},
-        {"%clusterid", "x", special::ctaid_x}, {"%clusterid", "y", special::ctaid_y}, {"%clusterid", "z", special::ctaid_z},
-        {"%nclusterid", "x", special::nctaid_x}, {"%nclusterid", "y", special::nctaid_y}, {"%nclusterid", "z", special::nctaid_z}};
+        {"%cluster_ctaid", "x", special::cluster_ctaid_x}, {"%cluster_ctaid", "y", special::cluster_ctaid_y}, {"%cluster_ctaid", "z", special::cluster_ctaid_z},
+        {"%cluster_ctarank", "", special::cluster_ctarank}, {"%cluster_nctarank", "", special::cluster_nctarank},
+        {"%cluster_nctaid", "x", special::cluster_nctaid_x}, {"%cluster_nctaid", "y", special::cluster_nctaid_y}, {"%cluster_nctaid", "z", special::cluster_nctaid_z},
+        {"%clusterid", "x", special::clusterid_x}, {"%clusterid", "y", special::clusterid_y}, {"%clusterid", "z", special::clusterid_z},
+        {"%nclusterid", "x", special::nclusterid_x}, {"%nclusterid", "y", special::nclusterid_y}, {"%nclusterid", "z", special::nclusterid_z},
+        {"%is_explicit_cluster", "", special::is_explicit_cluster}};
     for (const auto& k : known)
       if (k.name == name && k.part == part) {
         const auto [it, fresh] = specials_.try_emplace(k.what, ref{});
         if (fresh) {
-          it->second = place(4);
+          it->second = place(k.what == special::is_explicit_cluster ? 0 : 4);
           made_.specials.push_back({k.what, it->second});
         }
         return &it->second;
@@ -399,6 +421,7 @@ class decoder {
   }
 
   void complain(op& o, std::uint32_t index, const instruction& in, const std::string& why) {
+    if (o.more) made_.more[o.more] = {};
     o = unsupported(o);
     std::string text = in.opcode;
     for (const auto& m : in.modifiers) text += "." + m;
@@ -560,6 +583,10 @@ inline std::uint8_t decoding::target_any(const operand& named) {
     refuse("more than four targets");
     return 0;
   }
+  return target_into(o.d[o.targets++], named);
+}
+
+inline std::uint8_t decoding::target_into(ref& to, const operand& named) {
   if (named.kind == operand::type::discard) {
     refuse("a discarded result");
     return 0;
@@ -569,9 +596,27 @@ inline std::uint8_t decoding::target_any(const operand& named) {
     refuse("the target " + named.text);
     return 0;
   }
-  o.d[o.targets++] = s->where;
+  to = s->where;
   return s->width;
 }
+
+inline void decoding::further_target(const operand& named, std::uint8_t width) {
+  ref to;
+  if (named.kind != operand::type::discard) {
+    const std::uint8_t got = target_into(to, named);
+    if (refusal.empty() && got != width) refuse("the target " + named.text + ", whose size is not the type's");
+  }
+  whole_.more_of(o).d.push_back(to);
+}
+
+inline void decoding::further_source(const operand& named, std::uint8_t width) {
+  ref to;
+  const std::uint8_t got = source_into(to, named, width);
+  if (refusal.empty() && got != width) refuse("the operand " + named.text + ", whose size is not the type's");
+  whole_.more_of(o).s.push_back(to);
+}
+
+inline ref decoding::constant(std::uint64_t bits, std::uint8_t width) { return whole_.constant_of(bits, width); }
 
 inline void decoding::target_of(const operand& named, std::uint8_t width) {
   const std::uint8_t got = target_any(named);
@@ -587,7 +632,10 @@ inline std::uint8_t decoding::source_any(const operand& named, std::uint8_t lite
     refuse("more than five sources");
     return 0;
   }
-  ref& to = o.s[o.sources++];
+  return source_into(o.s[o.sources++], named, literal_width);
+}
+
+inline std::uint8_t decoding::source_into(ref& to, const operand& named, std::uint8_t literal_width) {
   switch (named.kind) {
     case operand::type::integer:
       to = literal_width ? whole_.constant_of(named.bits, literal_width)
@@ -610,7 +658,7 @@ inline std::uint8_t decoding::source_any(const operand& named, std::uint8_t lite
   }
   if (const ref* r = whole_.special_of(named.text, named.vector_part)) {
     to = *r;
-    return 4;
+    return named.text == "%is_explicit_cluster" ? 0 : 4;
   }
   const symbol* s = named.vector_part.empty() ? look_up(named.text) : nullptr;
   if (!s) {
@@ -641,8 +689,11 @@ inline void decoding::source(std::size_t i, std::uint8_t width) {
   i < in.operands.size() ? source_of(in.operands[i], width) : refuse("a missing operand");
 }
 
+inline std::int64_t decoding::add_bulk(const bulk_form& f) { return whole_.add_bulk(f); }
+inline void decoding::notes_stores() { whole_.notes_stores(); }
+
 inline void decoding::pointer(const operand& named, std::int64_t& offset, std::uint8_t& width, space& where) {
-  if (named.kind != operand::type::address) return refuse("this address");
+  if (named.kind != operand::type::address || !named.parts.empty()) return refuse("this address");
   operand plain;
   plain.text = named.text;
   offset = 0;

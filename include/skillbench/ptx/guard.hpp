@@ -32,7 +32,9 @@ struct copy_place {
   std::uint32_t pc = ~0u;
   std::uint32_t thread = 0;
 };
-[[nodiscard]] inline copy_place copy_to(const shared_memory& of, std::uint64_t at, std::uint64_t bytes) {
+[[nodiscard]] inline copy_place copy_to(const cluster_state& all, const shared_memory& of, std::uint64_t at, std::uint64_t bytes) {
+  for (const bulk_copy& b : all.flying)
+    if (b.to_bytes && all.members[b.to_rank] == &of && b.to < at + bytes && at < b.to + b.to_bytes) return {b.pc, b.thread};
   for (std::size_t k = 0; k < of.copies.size(); ++k)
     for (const std::uint32_t index : of.copies[k].flying) {
       const copy_batch& b = of.copies[k].pool[index];
@@ -45,17 +47,17 @@ struct copy_place {
   return {};
 }
 
-// Notes a store, and says whether an access may go on. What is wrong with it
-// is told, once for an instruction.
-[[nodiscard]] inline bool guarded_access(warp& w, shared_memory& of, int lane, std::uint64_t at,
-                                         unsigned bytes, bool store) {
+// Whether an access may go on. What is wrong with it is told, once for an
+// instruction.
+[[nodiscard]] inline bool free_to_access(warp& w, shared_memory& of, int lane, std::uint64_t at,
+                                         std::uint64_t bytes, bool store) {
   const std::uint8_t* shadow = of.shadow.data() + at;
   const auto tell = [&](code what, const std::string& how) {
     report_access(w, what, lane, store, at, bytes, "shared", how);
     return false;
   };
   if (any_of(shadow, bytes, in_flight)) {
-    const copy_place by = copy_to(of, at, bytes);
+    const copy_place by = copy_to(*w.cluster, of, at, bytes);
     const std::string who = by.pc == ~0u ? "an asynchronous copy" : "the asynchronous copy of " + line_words(*w.launch, by.pc);
     return tell(code::in_flight_access, "there " + who + " may still write, because nothing waited for it");
   }
@@ -66,7 +68,14 @@ struct copy_place {
     if (h.first < at + bytes && at < h.first + h.bytes)
       return tell(code::in_flight_access, "the asynchronous operation of " + line_words(*w.launch, h.pc) +
                                               " may still read it, because nothing waited for it");
-  if (!of.notes.empty())
+  return true;
+}
+
+// The same for an ordinary access of a thread, whose stores are noted.
+[[nodiscard]] inline bool guarded_access(warp& w, shared_memory& of, int lane, std::uint64_t at,
+                                         unsigned bytes, bool store) {
+  if (!free_to_access(w, of, lane, at, bytes, store)) return false;
+  if (store && !of.notes.empty() && &of == w.shared)
     of.notes[at / 16] = {w.number * warp_lanes + static_cast<std::uint32_t>(lane) + 1, w.pc, of.fences[w.number], of.meetings};
   return true;
 }

@@ -42,11 +42,13 @@ enum class flow : std::uint8_t {
   ret,          // back to each lane's caller, or exit
   exit,
   barrier,      // waits for the CTA
+  phase,        // mbarrier.try_wait and test_wait
+  cluster,      // barrier.cluster: arrives (imm 0) or waits (imm 1)
   converge,     // waits for the lanes of the mask in s[4], then runs
   unsupported,  // ends the run: message in program::complaints
 };
 
-enum class space : std::uint8_t { generic, global, shared, local, param, constant };
+enum class space : std::uint8_t { generic, global, shared, local, param, constant, cluster };
 
 struct op {
   handler run = nullptr;
@@ -64,6 +66,7 @@ struct op {
   ref guard;
   std::int64_t imm = 0;      // address offset, table index, mode bits
   std::uint32_t target = 0;  // instruction index
+  std::uint32_t more = 0;    // index into program::more; 0: all operands are here
   std::uint32_t source = 0;  // index into program::origins
 };
 
@@ -84,6 +87,12 @@ struct call_site {
   std::vector<copy> in, out;
 };
 
+// Operands of an instruction that has more than fit into an op: fragments of
+// matrices, coordinates of tensors. A target with slot 0 is discarded.
+struct further {
+  std::vector<ref> d, s;
+};
+
 struct constant {
   ref where;
   std::uint8_t width = 4;   // bytes of a lane; 0: a predicate mask
@@ -97,8 +106,13 @@ enum class special : std::uint8_t {
   laneid, warpid, nwarpid, smid, nsmid, gridid,
   lanemask_eq, lanemask_le, lanemask_lt, lanemask_ge, lanemask_gt,
   dynamic_smem_size, total_smem_size,
-  zero,  // cluster numbers and %envreg of a launch without clusters
-  one,   // cluster extents of such a launch
+  cluster_ctaid_x, cluster_ctaid_y, cluster_ctaid_z,
+  cluster_nctaid_x, cluster_nctaid_y, cluster_nctaid_z,
+  cluster_ctarank, cluster_nctarank,
+  clusterid_x, clusterid_y, clusterid_z,
+  nclusterid_x, nclusterid_y, nclusterid_z,
+  is_explicit_cluster,  // a predicate
+  zero,  // %envreg
 };
 
 struct special_register {
@@ -116,6 +130,19 @@ struct register_info {
   bool shareable = false;    // constants and special registers are not
 };
 
+// What cp.async.bulk says beside its registers.
+struct bulk_form {
+  bool stores = false;       // from shared to global memory
+  bool from_shared = false;  // the source is shared memory
+  bool reduces = false, prefetches = false, multicast = false;
+  bool has_to = false, has_from = false, has_size = false, has_barrier = false;
+  std::uint8_t rank = 0;     // of the tensor; 0: plain bytes
+  std::uint8_t change = 0, type = 0;  // of a reduction
+  space map_space = space::generic;
+  std::int64_t to = 0, from = 0, barrier = 0;  // offsets to the registers
+  std::uint8_t to_width = 8, from_width = 8, barrier_width = 8;
+};
+
 struct program {
   std::string entry;
   std::vector<op> code;
@@ -124,6 +151,7 @@ struct program {
   std::vector<std::pair<std::uint32_t, std::string>> complaints;  // by index
   std::vector<std::vector<std::uint32_t>> tables;  // brx.idx
   std::vector<call_site> calls;  // by op::imm
+  std::vector<further> more{1};  // by op::more
   std::vector<constant> constants;
   std::vector<special_register> specials;
   std::vector<parameter> parameters;
@@ -138,9 +166,12 @@ struct program {
   std::uint32_t static_shared = 0;    // bytes, before the dynamic part
   std::uint32_t dynamic_offset = 0;   // where extern shared arrays start
   std::vector<std::int64_t> maxntid, reqntid;  // empty: not given
+  std::vector<std::int64_t> cluster;           // .reqnctapercluster
+  bool explicit_cluster = false;
   // Asynchronous operations (bulk copies, wgmma) read shared memory: ordinary
   // stores are noted, so that a missing fence is seen.
   bool notes_stores = false;
+  std::vector<bulk_form> bulk;  // by op::imm
 
   [[nodiscard]] const std::string* complaint(std::uint32_t index) const {
     for (const auto& [at, text] : complaints)
