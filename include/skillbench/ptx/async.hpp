@@ -22,6 +22,7 @@
 
 #include <skillbench/ptx/memory.hpp>
 #include <skillbench/ptx/program.hpp>
+#include <skillbench/ptx/warpgroup.hpp>
 #include <skillbench/ptx/tensor_map.hpp>
 
 namespace skillbench::ptx {
@@ -84,6 +85,7 @@ struct shared_memory {
   std::vector<std::uint32_t> fences;    // fence.proxy.async, by warp
   std::vector<std::uint32_t> fenced_at; // the meeting of each warp's last one
   std::uint32_t meetings = 0;
+  wgmma_reads matrices;                 // only in programs with wgmma
   // The last use by a thread of another CTA since the CTAs met: whoever exits
   // then may pull the memory from under it.
   bool visited = false;

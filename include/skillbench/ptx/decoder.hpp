@@ -34,6 +34,7 @@
 #include <skillbench/ptx/ops/mbarrier.hpp>
 #include <skillbench/ptx/ops/matrix.hpp>
 #include <skillbench/ptx/ops/select.hpp>
+#include <skillbench/ptx/ops/warpgroup.hpp>
 
 namespace skillbench::ptx {
 
@@ -49,6 +50,7 @@ namespace skillbench::ptx {
     ops::add_exchange_rows(table);
     ops::add_control_rows(table);
     ops::add_matrix_rows(table);
+    ops::add_warpgroup_rows(table);
     ops::add_bulk_rows(table);
     ops::add_mbarrier_rows(table);
     ops::add_cluster_rows(table);
@@ -127,6 +129,7 @@ class decoder {
       if (name == "explicitcluster") made_.explicit_cluster = true;
     }
     made_.function_starts = starts_;
+    if (made_.warpgroups) ops::mark_unfenced(made_);
     if (share_) allocate(made_);
     return std::move(made_);
   }
@@ -163,6 +166,7 @@ class decoder {
     }
     return made_.more[o.more];
   }
+  void note_warpgroups() { made_.warpgroups = made_.notes_stores = true; }
   [[nodiscard]] std::int64_t add_bulk(const bulk_form& f) {
     made_.bulk.push_back(f);
     return static_cast<std::int64_t>(made_.bulk.size() - 1);
@@ -614,6 +618,11 @@ inline void decoding::further_source(const operand& named, std::uint8_t width) {
   const std::uint8_t got = source_into(to, named, width);
   if (refusal.empty() && got != width) refuse("the operand " + named.text + ", whose size is not the type's");
   whole_.more_of(o).s.push_back(to);
+}
+
+inline void decoding::uses_warpgroups() {
+  o.warpgroup = true;
+  whole_.note_warpgroups();
 }
 
 inline ref decoding::constant(std::uint64_t bits, std::uint8_t width) { return whole_.constant_of(bits, width); }

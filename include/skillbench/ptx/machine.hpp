@@ -25,6 +25,7 @@
 #include <skillbench/fault.hpp>
 #include <skillbench/ptx/memory.hpp>
 #include <skillbench/ptx/ops/control.hpp>
+#include <skillbench/ptx/ops/warpgroup.hpp>
 #include <skillbench/ptx/ops/mbarrier.hpp>
 #include <skillbench/ptx/program.hpp>
 #include <skillbench/ptx/report.hpp>
@@ -277,6 +278,10 @@ class machine {
       if (w.frame_bytes) std::fill(w.frame_shadow_storage.begin(), w.frame_shadow_storage.end(), static_cast<std::uint8_t>(unwritten));
     }
     c.shared.start(c.warps.size(), code_->notes_stores);
+    if (code_->warpgroups) {
+      c.shared.matrices.start(c.shared.data.size());
+      for (auto& w : c.warps) w.flight.start(code_->slots);
+    }
     for (auto& b : c.barriers) b = {};
   }
 
@@ -380,6 +385,8 @@ class machine {
         }
       }
       if (!alive) {
+        if (code_->warpgroups)
+          for (auto& each : all.ctas) ops::report_missing_warps(state_, each->shared.matrices, each->number);
         finish(all);
         return detail::pause::finished;
       }
@@ -484,6 +491,7 @@ class machine {
           if (o.taint && (t[o.s[0].slot] | t[o.s[1].slot] | t[o.s[2].slot] | t[o.s[3].slot] | t[o.d[0].slot] | t[o.d[1].slot] |
                           t[o.d[2].slot] | t[o.d[3].slot]))
             o.taint(w, o, active);
+          if (w.flight.pending && !o.warpgroup) ops::check_flight(w, o, active);
           o.run(w, o, active);
           if (w.refusal) {
             trouble_ = {reason::too_large, "one launch sequence touched more than " + std::to_string(global_->bound() >> 20) + " MB of memory"};

@@ -60,6 +60,7 @@ struct op {
   std::uint8_t vector = 1;   // elements of a memory access
   std::uint8_t width = 0;    // bytes of a lane of d[0]
   bool is_signed = false;    // widening loads
+  bool warpgroup = false;    // of the wgmma family; a wait has unit 1
   std::uint8_t address_width = 8;  // bytes of the address register's lanes
   std::uint8_t sources = 0, targets = 0;
   ref d[4], s[5];
@@ -171,6 +172,7 @@ struct program {
   // Asynchronous operations (bulk copies, wgmma) read shared memory: ordinary
   // stores are noted, so that a missing fence is seen.
   bool notes_stores = false;
+  bool warpgroups = false;  // there is a wgmma
   std::vector<bulk_form> bulk;  // by op::imm
 
   [[nodiscard]] const std::string* complaint(std::uint32_t index) const {
