@@ -167,6 +167,10 @@ class decoding {
   std::uint8_t target_any(const operand& named);
   // [address] -> source s[n] (or a constant zero) and o.imm; space windows.
   void address(const operand& named);
+  // The same as one more source, for instructions with several addresses: the
+  // offset, the width of the register and, where the text names a variable, its
+  // space come back.
+  void pointer(const operand& named, std::int64_t& offset, std::uint8_t& width, space& where);
   [[nodiscard]] std::optional<std::uint64_t> literal(const operand& named) const;
   [[nodiscard]] const symbol* look_up(const std::string& name) const;
   decoder& kernel() { return whole_; }

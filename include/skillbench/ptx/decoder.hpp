@@ -24,6 +24,7 @@
 #include <skillbench/ptx/decode.hpp>
 #include <skillbench/ptx/ops/access.hpp>
 #include <skillbench/ptx/ops/arithmetic.hpp>
+#include <skillbench/ptx/ops/async.hpp>
 #include <skillbench/ptx/ops/control.hpp>
 #include <skillbench/ptx/ops/convert.hpp>
 #include <skillbench/ptx/ops/exchange.hpp>
@@ -43,6 +44,7 @@ namespace skillbench::ptx {
     ops::add_access_rows(table);
     ops::add_exchange_rows(table);
     ops::add_control_rows(table);
+    ops::add_async_rows(table);
     return table;
   }();
   return all;
@@ -637,6 +639,30 @@ inline void decoding::source_of(const operand& named, std::uint8_t width) {
 
 inline void decoding::source(std::size_t i, std::uint8_t width) {
   i < in.operands.size() ? source_of(in.operands[i], width) : refuse("a missing operand");
+}
+
+inline void decoding::pointer(const operand& named, std::int64_t& offset, std::uint8_t& width, space& where) {
+  if (named.kind != operand::type::address) return refuse("this address");
+  operand plain;
+  plain.text = named.text;
+  offset = 0;
+  width = 8;
+  const symbol* s = named.text.empty() ? nullptr : look_up(named.text);
+  if (s && s->is == symbol::kind::reg) {
+    offset = named.offset;
+    width = source_any(plain, 8);
+    if (width != 4 && width != 8) refuse("an address register of this size");
+    return;
+  }
+  if (!s) {
+    if (!named.text.empty()) return refuse("the name " + named.text);
+    plain.kind = operand::type::integer;
+    plain.bits = static_cast<std::uint64_t>(named.offset);
+  } else {
+    plain.offset = named.offset;
+    where = s->in;
+  }
+  source_any(plain, 8);
 }
 
 inline void decoding::address(const operand& named) {

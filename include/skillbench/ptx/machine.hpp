@@ -205,7 +205,7 @@ class machine {
           fill_special(w, s.what, s.where, number);
       if (w.frame_bytes) std::fill(w.frame_shadow_storage.begin(), w.frame_shadow_storage.end(), static_cast<std::uint8_t>(unwritten));
     }
-    std::fill(c.shared.shadow.begin(), c.shared.shadow.end(), static_cast<std::uint8_t>(unwritten));
+    c.shared.start(c.warps.size(), code_->notes_stores);
     for (auto& b : c.barriers) b = {};
   }
 
@@ -609,6 +609,7 @@ class machine {
       }
       if (b.expected ? threads < b.expected : !(all && any)) continue;
       release(c, which);
+      ++c.shared.meetings;
       b = {};
       ++state_.barriers;
     }

@@ -11,7 +11,9 @@
 //         allocations is out of bounds. Shared, local and parameter memory have
 //         windows of generic addresses above all of them.
 // Shadow  one byte for each byte: 0 defined, 1 never written, 2 written with an
-//         undefined value. A page without a shadow is defined throughout.
+//         undefined value; of shared memory also 4, the target of a copy that
+//         is not done, and 8, part of an mbarrier. A page without a shadow is
+//         defined throughout.
 
 #include <algorithm>
 #include <cstddef>
@@ -37,7 +39,13 @@ inline constexpr std::uint64_t local_window = std::uint64_t{2} << 56;
 inline constexpr std::uint64_t param_window = std::uint64_t{3} << 56;
 inline constexpr std::uint64_t window_bytes = std::uint64_t{1} << 32;
 
-enum shadow : std::uint8_t { defined = 0, unwritten = 1, undefined = 2 };
+enum shadow : std::uint8_t {
+  defined = 0,
+  unwritten = 1,
+  undefined = 2,
+  in_flight = 4,
+  mbarrier_bytes = 8,
+};
 
 struct page {
   std::unique_ptr<std::byte[]> data;

@@ -138,6 +138,9 @@ struct program {
   std::uint32_t static_shared = 0;    // bytes, before the dynamic part
   std::uint32_t dynamic_offset = 0;   // where extern shared arrays start
   std::vector<std::int64_t> maxntid, reqntid;  // empty: not given
+  // Asynchronous operations (bulk copies, wgmma) read shared memory: ordinary
+  // stores are noted, so that a missing fence is seen.
+  bool notes_stores = false;
 
   [[nodiscard]] const std::string* complaint(std::uint32_t index) const {
     for (const auto& [at, text] : complaints)

@@ -1,7 +1,7 @@
 #pragma once
 // ptx/warp.hpp: the state of 32 lanes, and what instructions are written with.
 //
-// Layer   3. Includes memory, program, watch.
+// Layer   3. Includes async, memory, program, watch.
 // Shapes  lane arrays of 32; masks with bit l for lane l. An operation computes
 //         all 32 lanes and keeps those of its mask, so the loops have a fixed
 //         length and the compiler turns them into vector instructions.
@@ -18,6 +18,7 @@
 #include <type_traits>
 #include <vector>
 
+#include <skillbench/ptx/async.hpp>
 #include <skillbench/ptx/memory.hpp>
 #include <skillbench/ptx/program.hpp>
 #include <skillbench/ptx/watch.hpp>
@@ -26,12 +27,6 @@
 namespace skillbench::ptx {
 
 inline constexpr int warp_lanes = 32;
-
-// Shared memory of a CTA with its shadow (see memory.hpp).
-struct shared_memory {
-  std::vector<std::byte> data;
-  std::vector<std::uint8_t> shadow;
-};
 
 // What the threads of one launch have in common.
 struct launch_state {

@@ -14,6 +14,7 @@
 #include <string_view>
 
 #include <skillbench/ptx/decode.hpp>
+#include <skillbench/ptx/guard.hpp>
 #include <skillbench/ptx/ops/arithmetic.hpp>
 #include <skillbench/ptx/ops/convert.hpp>
 #include <skillbench/ptx/report.hpp>
@@ -81,6 +82,7 @@ inline cell resolve_window(warp& w, int lane, std::uint64_t at, unsigned bytes, 
                     "the CTA has " + bytes_words(size) + " of it");
       return {};
     }
+    if (w.shared->guarded && !guarded_access(w, *w.shared, lane, at, bytes, store)) return {};
     return {w.shared->data.data() + at, w.shared->shadow.data() + at};
   }
   if (at > w.frame_bytes || w.frame_bytes - at < bytes) {
@@ -173,6 +175,7 @@ struct run_of_memory {
   if (where == space::shared) {
     const std::uint64_t size = w.shared->data.size();
     if (highest > size || size - highest < bytes) return {};
+    if (store && w.shared->guarded) return {};  // lane by lane: guard.hpp
     out.data = w.shared->data.data() + lowest;
     out.shadow = w.shared->shadow.data() + lowest;
     return out;

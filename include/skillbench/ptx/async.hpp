@@ -1,0 +1,141 @@
+#pragma once
+// ptx/async.hpp: what asynchronous operations of a CTA have in hand.
+//
+// Layer   3. Includes memory and program.
+// Order   An operation that is issued has no effect yet: the bytes that it will
+//         write are shadowed `in_flight`, the ranges that it will still read
+//         stand in `held`. The data move when a wait covers the operation, the
+//         latest moment that PTX allows, so that nothing works by luck.
+// Guard   `guarded` is not zero while any byte of a CTA's shared memory is in
+//         flight, held, or part of an mbarrier, or while stores must be noted
+//         for missing fences. An ordinary store tests it once; what a load must
+//         not see has a shadow that is not zero, which sends it the slow way.
+// Source  PTX ISA 9.0, "Data Movement and Conversion Instructions: Asynchronous
+//         copy", "Parallel Synchronization: mbarrier", "Async proxy".
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include <skillbench/ptx/memory.hpp>
+#include <skillbench/ptx/program.hpp>
+
+namespace skillbench::ptx {
+
+// A range that an operation in flight still reads.
+struct held_range {
+  std::uint64_t ticket = 0;
+  std::uint64_t first = 0, bytes = 0;
+  std::uint32_t pc = 0;      // of the operation
+  std::uint32_t thread = 0;  // of the CTA, that issued it
+};
+
+// The cp.async of one warp instruction.
+struct copy_batch {
+  std::uint64_t number = 0;  // of this warp, in order
+  std::uint32_t pc = 0;
+  lane_mask lanes = 0;       // whose bytes have not landed
+  std::uint32_t bytes = 0;   // 4, 8 or 16 for each lane
+  std::uint32_t to[32];      // offsets in shared memory
+  std::uint32_t group[32];   // each lane's own count of groups
+  std::uint16_t undefined_bytes[32];
+  std::byte data[32][16];
+};
+
+// cp.async.mbarrier.arrive: arrives when the copies before it have landed.
+struct copy_arrival {
+  std::uint64_t before = 0;  // numbers of batches
+  lane_mask lanes = 0;
+  std::uint32_t barrier[32];
+};
+
+struct warp_copies {
+  std::uint64_t issued = 0;
+  std::uint32_t committed[32] = {};   // groups of each lane
+  std::vector<copy_batch> pool;
+  std::vector<std::uint32_t> flying;  // of the pool, oldest first
+  std::vector<std::uint32_t> unused;  // of the pool
+  std::vector<copy_arrival> arrivals;
+};
+
+// The last ordinary store to 16 bytes of shared memory, for missing fences.
+struct store_note {
+  std::uint32_t thread = 0;  // of the CTA, from 1; 0: none
+  std::uint32_t pc = 0;
+  std::uint32_t fences = 0;  // that the writer's warp had done
+  std::uint32_t meeting = 0; // barriers of the CTA by then
+};
+
+// Shared memory of a CTA with its shadow (see memory.hpp).
+struct shared_memory {
+  std::vector<std::byte> data;
+  std::vector<std::uint8_t> shadow;
+  std::uint64_t guarded = 0;
+  std::vector<held_range> held;
+  std::uint64_t tickets = 0;
+  std::vector<warp_copies> copies;      // by warp
+  // Only in programs whose asynchronous proxy reads shared memory:
+  std::vector<store_note> notes;        // one for 16 bytes
+  std::vector<std::uint32_t> fences;    // fence.proxy.async, by warp
+  std::vector<std::uint32_t> fenced_at; // the meeting of each warp's last one
+  std::uint32_t meetings = 0;
+
+  void start(std::size_t warps, bool noting) {
+    shadow.assign(shadow.size(), unwritten);
+    guarded = noting ? 1 : 0;
+    held.clear();
+    copies.resize(warps);
+    for (auto& c : copies) {
+      c.issued = 0;
+      for (auto& n : c.committed) n = 0;
+      c.unused.insert(c.unused.end(), c.flying.begin(), c.flying.end());
+      c.flying.clear();
+      c.arrivals.clear();
+    }
+    meetings = 1;
+    if (!noting) return;
+    notes.assign(data.size() / 16 + 1, store_note{});
+    fences.assign(warps, 0);
+    fenced_at.assign(warps, 0);
+  }
+
+  // The range may not be written until the ticket is given back.
+  std::uint64_t hold(std::uint64_t first, std::uint64_t bytes, std::uint32_t pc, std::uint32_t thread) {
+    held.push_back({++tickets, first, bytes, pc, thread});
+    ++guarded;
+    return tickets;
+  }
+  void let_go(std::uint64_t ticket) {
+    for (auto& h : held)
+      if (h.ticket == ticket) {
+        h = held.back();
+        held.pop_back();
+        --guarded;
+        return;
+      }
+  }
+
+  // fence.proxy.async by threads of a warp: their stores before it, and those
+  // that a barrier put before it, may be read by asynchronous operations.
+  void fence(std::uint32_t warp_number) {
+    if (notes.empty()) return;
+    ++fences[warp_number];
+    fenced_at[warp_number] = meetings;
+  }
+
+  // The first store to a range that no fence stands behind, for a reader in
+  // `warp_number`; null when there is none.
+  [[nodiscard]] const store_note* unfenced(std::uint64_t first, std::uint64_t bytes, std::uint32_t warp_number) const {
+    if (notes.empty() || !bytes) return nullptr;
+    for (std::uint64_t at = first / 16; at <= (first + bytes - 1) / 16 && at < notes.size(); ++at) {
+      const store_note& n = notes[at];
+      if (!n.thread) continue;
+      if (fences[(n.thread - 1) / 32] != n.fences) continue;
+      if (fenced_at[warp_number] > n.meeting) continue;
+      return &n;
+    }
+    return nullptr;
+  }
+};
+
+}  // namespace skillbench::ptx
