@@ -113,6 +113,9 @@ class decoding {
       }
     return false;
   }
+  [[nodiscard]] bool has(std::string_view modifier) const {
+    return std::find(in.modifiers.begin(), in.modifiers.end(), modifier) != in.modifiers.end();
+  }
   template <typename... Names>
   void ignore(Names... names) {
     (take(names), ...);
@@ -165,6 +168,9 @@ class decoding {
   // Source of any width, which is returned.
   std::uint8_t source_any(const operand& named, std::uint8_t literal_width);
   std::uint8_t target_any(const operand& named);
+  // The carry flag of the function, as the next source or target.
+  void carry_in();
+  void carry_out();
   // [address] -> source s[n] (or a constant zero) and o.imm; space windows.
   void address(const operand& named);
   // The same as one more source, for instructions with several addresses: the

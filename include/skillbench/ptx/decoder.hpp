@@ -28,6 +28,7 @@
 #include <skillbench/ptx/ops/control.hpp>
 #include <skillbench/ptx/ops/convert.hpp>
 #include <skillbench/ptx/ops/exchange.hpp>
+#include <skillbench/ptx/ops/extended.hpp>
 #include <skillbench/ptx/ops/integer.hpp>
 #include <skillbench/ptx/ops/select.hpp>
 
@@ -39,6 +40,7 @@ namespace skillbench::ptx {
     instruction_table table;
     ops::add_integer_rows(table);
     ops::add_arithmetic_rows(table);
+    ops::add_extended_rows(table);
     ops::add_select_rows(table);
     ops::add_convert_rows(table);
     ops::add_access_rows(table);
@@ -146,6 +148,15 @@ class decoder {
     dynamic_constants_.push_back(made_.constants.size());
     made_.constants.push_back({r, width, extra});
     return r;
+  }
+  // CC.CF of the function that is decoded (ops/extended.hpp).
+  [[nodiscard]] ref carry() {
+    const auto [it, fresh] = carries_.try_emplace(current_, ref{});
+    if (fresh) {
+      it->second = place(0);
+      made_.registers.back().shareable = true;
+    }
+    return it->second;
   }
   void mark_dynamic() { dynamic_ops_.insert(static_cast<std::uint32_t>(made_.code.size())); }
 
@@ -538,6 +549,7 @@ class decoder {
   std::unordered_map<std::string, symbol> globals_;
   std::map<std::pair<std::uint8_t, std::uint64_t>, ref> constants_;
   std::map<special, ref> specials_;
+  std::map<std::uint32_t, ref> carries_;  // by function
   std::vector<std::size_t> dynamic_constants_;
   std::set<std::uint32_t> dynamic_ops_;
   std::vector<std::unordered_map<std::string, std::vector<operand>>> lists_;  // .branchtargets
@@ -549,6 +561,9 @@ class decoder {
 // ---- operands -------------------------------------------------------------------
 
 inline const symbol* decoding::look_up(const std::string& name) const { return whole_.find(name); }
+
+inline void decoding::carry_in() { o.s[o.sources++] = whole_.carry(); }
+inline void decoding::carry_out() { o.d[o.targets++] = whole_.carry(); }
 
 inline std::optional<std::uint64_t> decoding::literal(const operand& named) const {
   if (named.kind == operand::type::integer || named.kind == operand::type::real32) return named.bits;

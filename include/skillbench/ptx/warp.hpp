@@ -95,9 +95,9 @@ struct warp {
 
 template <std::size_t N>
 using bits_of_size = std::conditional_t<
-    N == 8, std::uint64_t,
+    N == 16, unsigned __int128, std::conditional_t<N == 8, std::uint64_t,
     std::conditional_t<N == 4, std::uint32_t,
-                       std::conditional_t<N == 2, std::uint16_t, std::uint8_t>>>;
+                       std::conditional_t<N == 2, std::uint16_t, std::uint8_t>>>>;
 
 // Keeps `from` in the lanes of `active`. Not inlined: every operation has one.
 template <typename Bits>
