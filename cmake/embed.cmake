@@ -1,4 +1,4 @@
-# cmake -D KERNELS=dir -D NAMES=a;b -D OUTPUT=file -P embed.cmake
+# cmake -D KERNELS=dir -D FOLDERS=dir/a;dir/b -D OUTPUT=file -P embed.cmake
 # Writes families.hpp. A text becomes adjacent raw literals, cut at line ends,
 # none longer than the 16 KB that every compiler takes.
 cmake_policy(VERSION 3.25)
@@ -35,30 +35,28 @@ endfunction()
 
 set(includes "")
 set(texts "")
-foreach(name IN LISTS NAMES)
+set(rows "")
+foreach(folder IN LISTS FOLDERS)
+  cmake_path(GET folder FILENAME name)
   string(APPEND includes "#include <kernels/${name}/oracle.hpp>\n")
-  literal("${KERNELS}/${name}/family.json" json)
-  literal("${KERNELS}/${name}/prompt.md" prompt)
+  literal("${folder}/family.json" json)
+  literal("${folder}/prompt.md" prompt)
   set(baseline " \"\"")  # a family may not have one yet
-  if(EXISTS "${KERNELS}/${name}/baseline.cu")
-    literal("${KERNELS}/${name}/baseline.cu" baseline)
+  if(EXISTS "${folder}/baseline.cu")
+    literal("${folder}/baseline.cu" baseline)
   endif()
   string(APPEND texts
     "inline constexpr std::string_view ${name}_json =${json};\n"
     "inline constexpr std::string_view ${name}_prompt =${prompt};\n"
     "inline constexpr std::string_view ${name}_baseline =${baseline};\n\n")
-endforeach()
-literal("${KERNELS}/contract.md" contract)
-
-set(rows "")
-foreach(name IN LISTS NAMES)
   string(APPEND rows
     "      {\"${name}\", generated::${name}_json, generated::${name}_prompt,\n"
     "       generated::${name}_baseline, &${name}::reference},\n")
 endforeach()
+literal("${KERNELS}/contract.md" contract)
 
 file(WRITE "${OUTPUT}" "#pragma once
-// families.hpp: the families under kernels/, embedded. Generated: do not edit.
+// families.hpp: the families of this build, embedded. Generated: do not edit.
 //
 // Layer   6. Texts only; json_family.hpp makes families of them.
 

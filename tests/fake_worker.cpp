@@ -242,6 +242,15 @@ int main(int count, char** raw) {
     fake_device device;
     return serve(device, requests, answers);
   }
+  if (how == "another version") {
+    const std::string payload = wire::encode(wire::greeting_text{
+        .build = "0.0.0", .device = "fake device", .target = "sm_90a"});
+    const wire::header top =
+        wire::header_of(wire::message::greeting, payload);
+    say({reinterpret_cast<const char*>(&top), sizeof top});
+    say(payload);
+    return 0;
+  }
   if (how == "count") {  // how many bytes arrive until the byte '.'
     std::uint64_t bytes = 0;
     for (char block[65536];;) {

@@ -1,9 +1,7 @@
 #pragma once
 // cli/families.hpp: the families of this program, and what is said of them.
 //
-// Layer   7.
-// Errors  The texts are embedded by the build, so one that cannot be read is a
-//         bug of ours: reason::internal.
+// Layer   7. embedded.hpp reads them.
 
 #include <string>
 #include <utility>
@@ -11,30 +9,12 @@
 
 #include <skillbench/cli/arguments.hpp>
 #include <skillbench/cli/text.hpp>
+#include <skillbench/embedded.hpp>
 #include <skillbench/families.hpp>
 #include <skillbench/family.hpp>
-#include <skillbench/fault.hpp>
-#include <skillbench/json_family.hpp>
 #include <skillbench/json_text.hpp>
 
 namespace skillbench::cli {
-
-[[nodiscard]] inline result<std::vector<family>> embedded_families() {
-  std::vector<family> all;
-  for (const family_text& each : family_texts()) {
-    auto one = read_family(each.json, std::string(each.prompt),
-                           std::string(each.baseline), each.reference);
-    if (!one)
-      return fault{reason::internal, "the family " + std::string(each.name) +
-                                         ": " + one.error().what};
-    if (one.value().name != each.name)
-      return fault{reason::internal, "the folder " + std::string(each.name) +
-                                         " holds the family " +
-                                         one.value().name};
-    all.push_back(std::move(one).value());
-  }
-  return all;
-}
 
 [[nodiscard]] inline std::vector<std::string> names_of_families(
     const std::vector<family>& known) {

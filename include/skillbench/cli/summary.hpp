@@ -1,9 +1,7 @@
 #pragma once
 // cli/summary.hpp: what many records say together, and one by one.
 //
-// Layer   7. Records in, words out.
-// Counts  A record that is `unjudged` has a kernel that compiles; whether it is
-//         clean and right is not known, so it is counted in neither column.
+// Layer   7. Records in, words out; rungs.hpp counts.
 
 #include <algorithm>
 #include <cstddef>
@@ -16,29 +14,9 @@
 #include <skillbench/cli/text.hpp>
 #include <skillbench/finding.hpp>
 #include <skillbench/record.hpp>
+#include <skillbench/rungs.hpp>
 
 namespace skillbench::cli {
-
-// How far the outputs of one group got.
-struct rungs {
-  std::size_t outputs = 0, kernel = 0, manifest = 0, compiles = 0, clean = 0,
-              right = 0, correct = 0, unjudged = 0;
-
-  void add(outcome reached) {
-    const auto at_least = [&](outcome rung) {
-      return reached == outcome::unjudged || reached >= rung ? 1u : 0u;
-    };
-    const bool judged = reached != outcome::unjudged;
-    ++outputs;
-    kernel += at_least(outcome::bad_manifest);
-    manifest += at_least(outcome::does_not_compile);
-    compiles += at_least(outcome::faults);
-    clean += judged && reached >= outcome::wrong;
-    right += judged && reached >= outcome::cheats;
-    correct += reached == outcome::correct;
-    unjudged += !judged;
-  }
-};
 
 [[nodiscard]] inline colour colour_of(outcome reached) noexcept {
   if (reached == outcome::correct) return colour::green;

@@ -1,0 +1,67 @@
+#pragma once
+// random.hpp: settings that fit, in an order drawn from a seed, none twice.
+//
+// Layer   5. search.hpp has the units and the errors.
+// Order   a permutation of all indices that is computed and not kept: memory
+//         does not grow with the space, and a search without limits tries what
+//         an exhaustive one tries.
+// Source  A Feistel network of four rounds is a permutation of the numbers of
+//         2k bits whatever its rounds compute; following it until it comes back
+//         into the range (cycle walking) makes it one of any range: Black and
+//         Rogaway, Ciphers with arbitrary finite domains, 2002.
+
+#include <bit>
+#include <cstdint>
+
+#include <skillbench/inputs.hpp>
+#include <skillbench/tuners/search.hpp>
+
+namespace skillbench {
+
+// The numbers 0 .. size - 1 in another order. Not for secrets.
+class permutation {
+ public:
+  // `size` is at least 1 and at most 2^62.
+  permutation(std::int64_t size, std::uint64_t seed)
+      : size_(static_cast<std::uint64_t>(size)), seed_(seed) {
+    const int bits = static_cast<int>(std::bit_width(size_ - 1));
+    half_ = bits < 2 ? 1 : (bits + 1) / 2;
+  }
+
+  // `index` is at least 0 and below the size. The network permutes at
+  // most 4 * size numbers, so a walk takes four turns on average at most.
+  [[nodiscard]] std::int64_t operator()(std::int64_t index) const {
+    auto value = static_cast<std::uint64_t>(index);
+    do {
+      value = once(value);
+    } while (value >= size_);
+    return static_cast<std::int64_t>(value);
+  }
+
+ private:
+  [[nodiscard]] std::uint64_t once(std::uint64_t value) const {
+    const std::uint64_t mask = (std::uint64_t{1} << half_) - 1;
+    std::uint64_t left = value >> half_, right = value & mask;
+    for (std::uint64_t round = 0; round < 4; ++round) {
+      const std::uint64_t mixed = mix(mix(seed_, round), right) & mask;
+      const std::uint64_t next = left ^ mixed;
+      left = right;
+      right = next;
+    }
+    return left << half_ | right;
+  }
+
+  std::uint64_t size_, seed_;
+  int half_ = 1;
+};
+
+[[nodiscard]] inline result<searched> search_randomly(
+    const manifest& asked, element type, const objective& ask,
+    std::uint64_t seed, const search_limits& limits = {}) {
+  const auto space = tuning_space::of(asked, type);
+  if (!space) return space.error();
+  return search(space.value(), ask, limits,
+                permutation(space.value().size(), seed));
+}
+
+}  // namespace skillbench
