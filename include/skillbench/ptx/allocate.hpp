@@ -34,16 +34,18 @@ inline void set(std::vector<std::uint64_t>& bits, std::uint32_t i) { bits[i >> 6
 inline bool has(const std::vector<std::uint64_t>& bits, std::uint32_t i) { return (bits[i >> 6] >> (i & 63)) & 1; }
 
 template <typename Use>
-void reads(const op& o, Use&& use) {
-  for (int i = 0; i < o.sources; ++i) use(o.s[i].slot);
-  if (o.guarded) {
-    use(o.guard.slot);
-    for (int i = 0; i < o.targets; ++i) use(o.d[i].slot);
-  }
+void writes(const program& p, const op& o, Use&& use) {
+  for (int i = 0; i < o.targets; ++i) use(o.d[i].slot);
+  for (const ref& d : p.more[o.more].d) use(d.slot);
 }
 template <typename Use>
-void writes(const op& o, Use&& use) {
-  for (int i = 0; i < o.targets; ++i) use(o.d[i].slot);
+void reads(const program& p, const op& o, Use&& use) {
+  for (int i = 0; i < o.sources; ++i) use(o.s[i].slot);
+  for (const ref& s : p.more[o.more].s) use(s.slot);
+  if (o.guarded) {
+    use(o.guard.slot);
+    writes(p, o, use);
+  }
 }
 
 }  // namespace liveness
@@ -66,8 +68,8 @@ inline void allocate(program& p) {
       if (dense.try_emplace(slot, static_cast<std::uint32_t>(slots.size())).second) slots.push_back(slot);
     };
     for (std::uint32_t i = begin; i < end; ++i) {
-      reads(p.code[i], number);
-      writes(p.code[i], number);
+      reads(p, p.code[i], number);
+      writes(p, p.code[i], number);
     }
     const std::size_t words = slots.size() / 64 + 1;
 
@@ -98,10 +100,10 @@ inline void allocate(program& p) {
       b.use.assign(words, 0);
       b.def.assign(words, 0);
       for (std::uint32_t i = b.first; i <= b.last; ++i) {
-        reads(p.code[i], [&](std::uint32_t slot) {
+        reads(p, p.code[i], [&](std::uint32_t slot) {
           if (p.registers[slot].shareable && !has(b.def, dense[slot])) set(b.use, dense[slot]);
         });
-        writes(p.code[i], [&](std::uint32_t slot) {
+        writes(p, p.code[i], [&](std::uint32_t slot) {
           if (p.registers[slot].shareable) set(b.def, dense[slot]);
         });
       }
@@ -142,8 +144,8 @@ inline void allocate(program& p) {
       for (std::uint32_t i = b.first; i <= b.last; ++i) {
         // A target that nobody reads still must not overwrite a live place.
         const auto point = [&](std::uint32_t slot) { if (p.registers[slot].shareable) cover(dense[slot], i); };
-        reads(p.code[i], point);
-        writes(p.code[i], point);
+        reads(p, p.code[i], point);
+        writes(p, p.code[i], point);
       }
     }
     for (std::uint32_t r = 0; r < slots.size(); ++r)
@@ -211,6 +213,10 @@ inline void allocate(program& p) {
     for (int i = 0; i < o.targets; ++i) o.d[i] = home[o.d[i].slot];
     for (int i = 0; i < o.sources; ++i) o.s[i] = home[o.s[i].slot];
     if (o.guarded) o.guard = home[o.guard.slot];
+  }
+  for (auto& list : p.more) {
+    for (ref& d : list.d) d = home[d.slot];
+    for (ref& s : list.s) s = home[s.slot];
   }
   for (const std::uint32_t slot : undefined_at_start) {
     p.born_undefined.push_back(home[slot]);

@@ -171,6 +171,11 @@ class decoding {
   // The carry flag of the function, as the next source or target.
   void carry_in();
   void carry_out();
+  // The same for an operand that goes to program::more, kept behind those that
+  // the instruction has there; `_` is a target that is discarded.
+  void further_target(const operand& named, std::uint8_t width);
+  void further_source(const operand& named, std::uint8_t width);
+  [[nodiscard]] ref constant(std::uint64_t bits, std::uint8_t width);
   // [address] -> source s[n] (or a constant zero) and o.imm; space windows.
   void address(const operand& named);
   // The same as one more source, for instructions with several addresses: the
@@ -193,6 +198,9 @@ class decoding {
   }
 
  private:
+  std::uint8_t source_into(ref& to, const operand& named, std::uint8_t literal_width);
+  std::uint8_t target_into(ref& to, const operand& named);
+
   decoder& whole_;
   std::vector<bool> taken_;
 };

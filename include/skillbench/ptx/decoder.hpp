@@ -30,6 +30,7 @@
 #include <skillbench/ptx/ops/exchange.hpp>
 #include <skillbench/ptx/ops/extended.hpp>
 #include <skillbench/ptx/ops/integer.hpp>
+#include <skillbench/ptx/ops/matrix.hpp>
 #include <skillbench/ptx/ops/select.hpp>
 
 namespace skillbench::ptx {
@@ -46,6 +47,7 @@ namespace skillbench::ptx {
     ops::add_access_rows(table);
     ops::add_exchange_rows(table);
     ops::add_control_rows(table);
+    ops::add_matrix_rows(table);
     ops::add_async_rows(table);
     return table;
   }();
@@ -157,6 +159,13 @@ class decoder {
       made_.registers.back().shareable = true;
     }
     return it->second;
+  }
+  [[nodiscard]] further& more_of(op& o) {
+    if (!o.more) {
+      o.more = static_cast<std::uint32_t>(made_.more.size());
+      made_.more.emplace_back();
+    }
+    return made_.more[o.more];
   }
   void mark_dynamic() { dynamic_ops_.insert(static_cast<std::uint32_t>(made_.code.size())); }
 
@@ -410,6 +419,7 @@ class decoder {
   }
 
   void complain(op& o, std::uint32_t index, const instruction& in, const std::string& why) {
+    if (o.more) made_.more[o.more] = {};
     o = unsupported(o);
     std::string text = in.opcode;
     for (const auto& m : in.modifiers) text += "." + m;
@@ -575,6 +585,10 @@ inline std::uint8_t decoding::target_any(const operand& named) {
     refuse("more than four targets");
     return 0;
   }
+  return target_into(o.d[o.targets++], named);
+}
+
+inline std::uint8_t decoding::target_into(ref& to, const operand& named) {
   if (named.kind == operand::type::discard) {
     refuse("a discarded result");
     return 0;
@@ -584,9 +598,27 @@ inline std::uint8_t decoding::target_any(const operand& named) {
     refuse("the target " + named.text);
     return 0;
   }
-  o.d[o.targets++] = s->where;
+  to = s->where;
   return s->width;
 }
+
+inline void decoding::further_target(const operand& named, std::uint8_t width) {
+  ref to;
+  if (named.kind != operand::type::discard) {
+    const std::uint8_t got = target_into(to, named);
+    if (refusal.empty() && got != width) refuse("the target " + named.text + ", whose size is not the type's");
+  }
+  whole_.more_of(o).d.push_back(to);
+}
+
+inline void decoding::further_source(const operand& named, std::uint8_t width) {
+  ref to;
+  const std::uint8_t got = source_into(to, named, width);
+  if (refusal.empty() && got != width) refuse("the operand " + named.text + ", whose size is not the type's");
+  whole_.more_of(o).s.push_back(to);
+}
+
+inline ref decoding::constant(std::uint64_t bits, std::uint8_t width) { return whole_.constant_of(bits, width); }
 
 inline void decoding::target_of(const operand& named, std::uint8_t width) {
   const std::uint8_t got = target_any(named);
@@ -602,7 +634,10 @@ inline std::uint8_t decoding::source_any(const operand& named, std::uint8_t lite
     refuse("more than five sources");
     return 0;
   }
-  ref& to = o.s[o.sources++];
+  return source_into(o.s[o.sources++], named, literal_width);
+}
+
+inline std::uint8_t decoding::source_into(ref& to, const operand& named, std::uint8_t literal_width) {
   switch (named.kind) {
     case operand::type::integer:
       to = literal_width ? whole_.constant_of(named.bits, literal_width)

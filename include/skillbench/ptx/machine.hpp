@@ -353,7 +353,8 @@ class machine {
       ++state_.ticks;
       --budget;
       state_.thread_instructions += static_cast<std::uint64_t>(active == lanes ? population : std::popcount(active));
-      if (o.kind == flow::plain) {
+      // A .sync operation that the whole warp comes to waits for nobody.
+      if (o.kind == flow::plain || (o.kind == flow::converge && active == w.live && same_members(w, o, active))) {
         if (active) {
           const std::uint8_t* t = w.tainted;
           if (o.taint && (t[o.s[0].slot] | t[o.s[1].slot] | t[o.s[2].slot] | t[o.s[3].slot] | t[o.d[0].slot] | t[o.d[1].slot] |
@@ -396,6 +397,16 @@ class machine {
     w.fragments[pick].pc = pc;
   }
 
+  // Whether all lanes of a .sync operation name the same members.
+  [[nodiscard]] static bool same_members(warp& w, const op& o, lane_mask active) noexcept {
+    if (w.tainted[o.s[4].slot]) return false;
+    const auto* members = w.lanes<std::uint32_t>(o.s[4]);
+    const lane_mask first = members[std::countr_zero(active)];
+    lane_mask other = 0;
+    for (int l = 0; l < warp_lanes; ++l) other |= static_cast<lane_mask>(members[l] != first) << l;
+    return (other & active) == 0;
+  }
+
   // Lanes whose guard is undefined. That is told where the guard decides what
   // is done; where it only decides a value, the value becomes undefined.
   lane_mask doubt(warp& w, const op& o, lane_mask lanes) {
@@ -406,16 +417,18 @@ class machine {
   }
 
   void shade_doubtful(warp& w, const op& o, lane_mask bad) {
-    for (int i = 0; i < o.targets; ++i) {
-      const ref d = o.d[i];
-      if (d.slot == 0) continue;  // discarded
-      switch (code_->registers[d.slot].bytes / warp_lanes) {
-        case 0: shade_predicate(w, d, every_lane, bad); break;
-        case 1: shade_whole<std::uint8_t>(w, d, every_lane, bad); break;
-        case 2: shade_whole<std::uint16_t>(w, d, every_lane, bad); break;
-        case 4: shade_whole<std::uint32_t>(w, d, every_lane, bad); break;
-        default: shade_whole<std::uint64_t>(w, d, every_lane, bad);
-      }
+    for (int i = 0; i < o.targets; ++i) shade_target(w, o.d[i], bad);
+    for (const ref& d : code_->more[o.more].d) shade_target(w, d, bad);
+  }
+
+  void shade_target(warp& w, ref d, lane_mask bad) {
+    if (d.slot == 0) return;  // discarded
+    switch (code_->registers[d.slot].bytes / warp_lanes) {
+      case 0: shade_predicate(w, d, every_lane, bad); break;
+      case 1: shade_whole<std::uint8_t>(w, d, every_lane, bad); break;
+      case 2: shade_whole<std::uint16_t>(w, d, every_lane, bad); break;
+      case 4: shade_whole<std::uint32_t>(w, d, every_lane, bad); break;
+      default: shade_whole<std::uint64_t>(w, d, every_lane, bad);
     }
   }
 

@@ -64,6 +64,7 @@ struct op {
   ref guard;
   std::int64_t imm = 0;      // address offset, table index, mode bits
   std::uint32_t target = 0;  // instruction index
+  std::uint32_t more = 0;    // index into program::more; 0: all operands are here
   std::uint32_t source = 0;  // index into program::origins
 };
 
@@ -82,6 +83,12 @@ struct copy {
 struct call_site {
   std::uint32_t function = 0;
   std::vector<copy> in, out;
+};
+
+// Operands of an instruction that has more than fit into an op: fragments of
+// matrices, coordinates of tensors. A target with slot 0 is discarded.
+struct further {
+  std::vector<ref> d, s;
 };
 
 struct constant {
@@ -124,6 +131,7 @@ struct program {
   std::vector<std::pair<std::uint32_t, std::string>> complaints;  // by index
   std::vector<std::vector<std::uint32_t>> tables;  // brx.idx
   std::vector<call_site> calls;  // by op::imm
+  std::vector<further> more{1};  // by op::more
   std::vector<constant> constants;
   std::vector<special_register> specials;
   std::vector<parameter> parameters;
