@@ -24,6 +24,7 @@
 #include <skillbench/ptx/decode.hpp>
 #include <skillbench/ptx/ops/access.hpp>
 #include <skillbench/ptx/ops/arithmetic.hpp>
+#include <skillbench/ptx/ops/atomic.hpp>
 #include <skillbench/ptx/ops/async.hpp>
 #include <skillbench/ptx/ops/control.hpp>
 #include <skillbench/ptx/ops/convert.hpp>
@@ -31,6 +32,7 @@
 #include <skillbench/ptx/ops/extended.hpp>
 #include <skillbench/ptx/ops/integer.hpp>
 #include <skillbench/ptx/ops/matrix.hpp>
+#include <skillbench/ptx/ops/refused.hpp>
 #include <skillbench/ptx/ops/select.hpp>
 
 namespace skillbench::ptx {
@@ -45,10 +47,12 @@ namespace skillbench::ptx {
     ops::add_select_rows(table);
     ops::add_convert_rows(table);
     ops::add_access_rows(table);
+    ops::add_atomic_rows(table);
     ops::add_exchange_rows(table);
     ops::add_control_rows(table);
     ops::add_matrix_rows(table);
     ops::add_async_rows(table);
+    ops::add_refused_rows(table);
     return table;
   }();
   return all;
@@ -181,7 +185,7 @@ class decoder {
         {"%lanemask_eq", "", special::lanemask_eq}, {"%lanemask_le", "", special::lanemask_le},
         {"%lanemask_lt", "", special::lanemask_lt}, {"%lanemask_ge", "", special::lanemask_ge},
         {"%lanemask_gt", "", special::lanemask_gt},
-        {"%dynamic_smem_size", "", special::dynamic_smem_size}, {"%total_smem_size", "", special::total_smem_size},
+        {"%dynamic_smem_size", "", special::dynamic_smem_size}, {"%total_smem_size", "", special::total_smem_size}, {"%aggr_smem_size", "", special::total_smem_size},
         {"%cluster_ctaid", "x", special::zero}, {"%cluster_ctaid", "y", special::zero}, {"%cluster_ctaid", "z", special::zero},
         {"%cluster_ctarank", "", special::zero}, {"%cluster_nctarank", "", special::one},
         {"%cluster_nctaid", "x", special::one}, {"%cluster_nctaid", "y", special::one}, {"%cluster_nctaid", "z", special::one},
@@ -656,6 +660,12 @@ inline std::uint8_t decoding::source_into(ref& to, const operand& named, std::ui
   }
   if (named.text == "WARP_SZ") {
     to = whole_.constant_of(32, literal_width);
+    return literal_width;
+  }
+  // Registers of a launch that nobody profiles: counters, environment, graphs.
+  const auto starts = [&](std::string_view with) { return named.text.compare(0, with.size(), with) == 0; };
+  if (named.vector_part.empty() && (starts("%envreg") || starts("%pm") || named.text == "%current_graph_exec" || named.text == "%gridid") && !look_up(named.text)) {
+    to = whole_.constant_of(named.text == "%gridid" ? 1 : 0, literal_width);
     return literal_width;
   }
   if (const ref* r = whole_.special_of(named.text, named.vector_part)) {

@@ -424,6 +424,7 @@ class machine {
   void shade_target(warp& w, ref d, lane_mask bad) {
     if (d.slot == 0) return;  // discarded
     switch (code_->registers[d.slot].bytes / warp_lanes) {
+      case 16: shade_whole<unsigned __int128>(w, d, every_lane, bad); break;
       case 0: shade_predicate(w, d, every_lane, bad); break;
       case 1: shade_whole<std::uint8_t>(w, d, every_lane, bad); break;
       case 2: shade_whole<std::uint16_t>(w, d, every_lane, bad); break;

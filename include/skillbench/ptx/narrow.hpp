@@ -27,6 +27,7 @@ inline constexpr format8 e4m3{3, 7, 0x7e}, e5m2{2, 15, 0x7b};
   if (x != x) return 0x7f;
   const std::uint8_t sign = std::signbit(x) ? 0x80 : 0;
   const double size = std::abs(x);
+  if (size == 0) return sign;
   int exponent = 0;
   std::frexp(size, &exponent);  // size = m * 2^exponent, m in [0.5, 1)
   const int least = 1 - f.bias;  // of normal numbers
