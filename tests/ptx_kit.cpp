@@ -186,6 +186,8 @@ report launch(const request& asked) {
   ptx::launch_plan plan;
   plan.grid = asked.grid;
   plan.block = asked.cta;
+  plan.cluster = asked.cluster;
+  plan.explicit_cluster = asked.cluster.count() > 1;
   plan.dynamic_shared = asked.shared_bytes;
   plan.seed = asked.seed;
   plan.most_instructions = asked.most_instructions;

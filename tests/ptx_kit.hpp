@@ -70,7 +70,7 @@ struct block {
 
 struct request {
   std::string ptx, entry;
-  skillbench::extent grid, cta;
+  skillbench::extent grid, cta, cluster;
   std::uint64_t shared_bytes = 0, seed = 0, most_instructions = 50'000'000;
   std::vector<block> blocks;           // pointers, the first parameters
   std::vector<std::uint32_t> numbers;  // 32-bit parameters after them

@@ -16,4 +16,15 @@ TEST_CASE("rungs: each outcome is counted as far as it got") {
   CHECK(all.right == 2);
   CHECK(all.correct == 1);
   CHECK(all.unjudged == 1);
+
+  rungs sum = all;
+  sum.add(all);
+  CHECK(sum.outputs == 16);
+  CHECK(sum.kernel == 14);
+  CHECK(sum.manifest == 12);
+  CHECK(sum.compiles == 10);
+  CHECK(sum.clean == 6);
+  CHECK(sum.right == 4);
+  CHECK(sum.correct == 2);
+  CHECK(sum.unjudged == 2);
 }

@@ -30,6 +30,16 @@ struct rungs {
     correct += reached == outcome::correct;
     unjudged += !judged;
   }
+  constexpr void add(const rungs& other) noexcept {
+    outputs += other.outputs;
+    kernel += other.kernel;
+    manifest += other.manifest;
+    compiles += other.compiles;
+    clean += other.clean;
+    right += other.right;
+    correct += other.correct;
+    unjudged += other.unjudged;
+  }
 };
 
 }  // namespace skillbench

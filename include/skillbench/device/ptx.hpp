@@ -109,6 +109,8 @@ class ptx_device : public device {
       ptx::launch_plan plan;
       plan.grid = one.grid;
       plan.block = one.block;
+      plan.cluster = cluster_of(*program.value());
+      plan.explicit_cluster = program.value()->explicit_cluster || plan.cluster.count() > 1;
       plan.dynamic_shared = static_cast<std::uint64_t>(one.shared_bytes);
       plan.seed = mix(asked.seed, "schedule");
       plan.most_instructions = left;
@@ -213,6 +215,12 @@ class ptx_device : public device {
     return (programs_[entry] = std::move(kept)).get();
   }
 
+  [[nodiscard]] static extent cluster_of(const ptx::program& p) {
+    std::int64_t wanted[3] = {1, 1, 1};
+    for (std::size_t i = 0; i < p.cluster.size() && i < 3; ++i) wanted[i] = p.cluster[i];
+    return {wanted[0], wanted[1], wanted[2]};
+  }
+
   [[nodiscard]] static std::string words(const extent& e) { return ptx::triple(e.x, e.y, e.z); }
 
   // What a driver would refuse, or would silently misread.
@@ -240,6 +248,11 @@ class ptx_device : public device {
       if (one.block != asked)
         return refuse(code::launch_refused, "the launch has " + words(one.block) + " threads a CTA; " + p.entry + " wants " + words(asked));
     }
+    const extent cluster = cluster_of(p);
+    if (!within(cluster, {h100::most_cluster, h100::most_cluster, h100::most_cluster}) || cluster.count() > h100::most_cluster)
+      return refuse(code::launch_refused, "a cluster of " + words(cluster) + " CTAs is not possible: at most " + std::to_string(h100::most_cluster) + " in all");
+    if (one.grid.x % cluster.x || one.grid.y % cluster.y || one.grid.z % cluster.z)
+      return refuse(code::launch_refused, "a grid of " + words(one.grid) + " CTAs does not divide into clusters of " + words(cluster));
     std::int64_t allowed = h100::most_threads;
     if (!p.maxntid.empty()) {
       allowed = 1;

@@ -2,6 +2,9 @@
 // ptx/async.hpp: what asynchronous operations of a CTA have in hand.
 //
 // Layer   3. Includes memory and program.
+// Cluster the CTAs that run together, one where a launch has no clusters. An
+//         address of shared::cluster is an offset in the thread's own CTA, or
+//         mapa's: the rank, from 1, above 24 bits of offset.
 // Order   An operation that is issued has no effect yet: the bytes that it will
 //         write are shadowed `in_flight`, the ranges that it will still read
 //         stand in `held`. The data move when a wait covers the operation, the
@@ -44,6 +47,7 @@ struct copy_batch {
 
 // cp.async.mbarrier.arrive: arrives when the copies before it have landed.
 struct copy_arrival {
+  std::uint32_t pc = 0;
   std::uint64_t before = 0;  // numbers of batches
   lane_mask lanes = 0;
   std::uint32_t barrier[32];
@@ -137,5 +141,58 @@ struct shared_memory {
     return nullptr;
   }
 };
+
+struct launch_state;
+struct cluster_state;
+
+// A copy of the copy engine (cp.async.bulk) that has not been done.
+struct bulk_copy {
+  std::uint32_t pc = 0;
+  std::uint32_t rank = 0, thread = 0;  // of the thread that issued it
+  std::uint64_t cta = 0;
+  // What it writes in shared memory; bytes 0: nothing.
+  std::uint32_t to_rank = 0;
+  std::uint64_t to = 0, to_bytes = 0;
+  // What tells that it is done: an mbarrier, or a group of its thread.
+  bool signals = false;
+  std::uint32_t barrier_rank = 0;
+  std::uint64_t barrier = 0;
+  std::uint64_t transaction = 0;  // bytes
+  std::uint32_t group = 0;
+  std::uint64_t ticket = 0;       // of the range it reads, 0: none
+  std::uint64_t from = 0, bytes = 0;
+  std::uint32_t plan = 0;         // what else `move` needs
+  void (*move)(launch_state&, cluster_state&, bulk_copy&) = nullptr;
+};
+
+struct cluster_state {
+  std::vector<shared_memory*> members;      // by rank
+  std::vector<std::uint8_t> exited;         // by rank
+  std::vector<bulk_copy> flying;            // oldest first
+  std::vector<std::vector<std::uint32_t>> bulk_groups;  // by rank, of each thread
+
+  void start(std::size_t threads) {
+    exited.assign(members.size(), 0);
+    flying.clear();
+    bulk_groups.resize(members.size());
+    for (auto& g : bulk_groups) g.assign(threads, 0);
+  }
+};
+
+inline constexpr int cluster_offset_bits = 24;
+
+struct shared_place {
+  shared_memory* of = nullptr;  // null: no such CTA
+  std::uint32_t rank = 0;
+  std::uint64_t at = 0;
+};
+
+[[nodiscard]] inline shared_place place_in(const cluster_state& all, std::uint32_t own, std::uint64_t address) {
+  const std::uint64_t high = address >> cluster_offset_bits;
+  if (high == 0) return {all.members[own], own, address};
+  if (high > all.members.size()) return {};
+  const auto rank = static_cast<std::uint32_t>(high - 1);
+  return {all.members[rank], rank, address & ((std::uint64_t{1} << cluster_offset_bits) - 1)};
+}
 
 }  // namespace skillbench::ptx

@@ -26,11 +26,13 @@
 #include <skillbench/ptx/ops/arithmetic.hpp>
 #include <skillbench/ptx/ops/atomic.hpp>
 #include <skillbench/ptx/ops/async.hpp>
+#include <skillbench/ptx/ops/cluster.hpp>
 #include <skillbench/ptx/ops/control.hpp>
 #include <skillbench/ptx/ops/convert.hpp>
 #include <skillbench/ptx/ops/exchange.hpp>
 #include <skillbench/ptx/ops/extended.hpp>
 #include <skillbench/ptx/ops/integer.hpp>
+#include <skillbench/ptx/ops/mbarrier.hpp>
 #include <skillbench/ptx/ops/matrix.hpp>
 #include <skillbench/ptx/ops/refused.hpp>
 #include <skillbench/ptx/ops/select.hpp>
@@ -52,6 +54,8 @@ namespace skillbench::ptx {
     ops::add_control_rows(table);
     ops::add_matrix_rows(table);
     ops::add_async_rows(table);
+    ops::add_mbarrier_rows(table);
+    ops::add_cluster_rows(table);
     ops::add_refused_rows(table);
     return table;
   }();
@@ -124,6 +128,8 @@ class decoder {
     for (const auto& [name, values] : start->directives) {
       if (name == "maxntid") made_.maxntid = values;
       if (name == "reqntid") made_.reqntid = values;
+      if (name == "reqnctapercluster") made_.cluster = values;
+      if (name == "explicitcluster") made_.explicit_cluster = true;
     }
     made_.function_starts = starts_;
     if (share_) allocate(made_);
@@ -186,16 +192,17 @@ class decoder {
         {"%lanemask_lt", "", special::lanemask_lt}, {"%lanemask_ge", "", special::lanemask_ge},
         {"%lanemask_gt", "", special::lanemask_gt},
         {"%dynamic_smem_size", "", special::dynamic_smem_size}, {"%total_smem_size", "", special::total_smem_size}, {"%aggr_smem_size", "", special::total_smem_size},
-        {"%cluster_ctaid", "x", special::zero}, {"%cluster_ctaid", "y", special::zero}, {"%cluster_ctaid", "z", special::zero},
-        {"%cluster_ctarank", "", special::zero}, {"%cluster_nctarank", "", special::one},
-        {"%cluster_nctaid", "x", special::one}, {"%cluster_nctaid", "y", special::one}, {"%cluster_nctaid", "z", special::one},
-        {"%clusterid", "x", special::ctaid_x}, {"%clusterid", "y", special::ctaid_y}, {"%clusterid", "z", special::ctaid_z},
-        {"%nclusterid", "x", special::nctaid_x}, {"%nclusterid", "y", special::nctaid_y}, {"%nclusterid", "z", special::nctaid_z}};
+        {"%cluster_ctaid", "x", special::cluster_ctaid_x}, {"%cluster_ctaid", "y", special::cluster_ctaid_y}, {"%cluster_ctaid", "z", special::cluster_ctaid_z},
+        {"%cluster_ctarank", "", special::cluster_ctarank}, {"%cluster_nctarank", "", special::cluster_nctarank},
+        {"%cluster_nctaid", "x", special::cluster_nctaid_x}, {"%cluster_nctaid", "y", special::cluster_nctaid_y}, {"%cluster_nctaid", "z", special::cluster_nctaid_z},
+        {"%clusterid", "x", special::clusterid_x}, {"%clusterid", "y", special::clusterid_y}, {"%clusterid", "z", special::clusterid_z},
+        {"%nclusterid", "x", special::nclusterid_x}, {"%nclusterid", "y", special::nclusterid_y}, {"%nclusterid", "z", special::nclusterid_z},
+        {"%is_explicit_cluster", "", special::is_explicit_cluster}};
     for (const auto& k : known)
       if (k.name == name && k.part == part) {
         const auto [it, fresh] = specials_.try_emplace(k.what, ref{});
         if (fresh) {
-          it->second = place(4);
+          it->second = place(k.what == special::is_explicit_cluster ? 0 : 4);
           made_.specials.push_back({k.what, it->second});
         }
         return &it->second;
@@ -670,7 +677,7 @@ inline std::uint8_t decoding::source_into(ref& to, const operand& named, std::ui
   }
   if (const ref* r = whole_.special_of(named.text, named.vector_part)) {
     to = *r;
-    return 4;
+    return named.text == "%is_explicit_cluster" ? 0 : 4;
   }
   const symbol* s = named.vector_part.empty() ? look_up(named.text) : nullptr;
   if (!s) {

@@ -32,7 +32,9 @@ struct copy_place {
   std::uint32_t pc = ~0u;
   std::uint32_t thread = 0;
 };
-[[nodiscard]] inline copy_place copy_to(const shared_memory& of, std::uint64_t at, std::uint64_t bytes) {
+[[nodiscard]] inline copy_place copy_to(const cluster_state& all, const shared_memory& of, std::uint64_t at, std::uint64_t bytes) {
+  for (const bulk_copy& b : all.flying)
+    if (b.to_bytes && all.members[b.to_rank] == &of && b.to < at + bytes && at < b.to + b.to_bytes) return {b.pc, b.thread};
   for (std::size_t k = 0; k < of.copies.size(); ++k)
     for (const std::uint32_t index : of.copies[k].flying) {
       const copy_batch& b = of.copies[k].pool[index];
@@ -55,7 +57,7 @@ struct copy_place {
     return false;
   };
   if (any_of(shadow, bytes, in_flight)) {
-    const copy_place by = copy_to(of, at, bytes);
+    const copy_place by = copy_to(*w.cluster, of, at, bytes);
     const std::string who = by.pc == ~0u ? "an asynchronous copy" : "the asynchronous copy of " + line_words(*w.launch, by.pc);
     return tell(code::in_flight_access, "there " + who + " may still write, because nothing waited for it");
   }
@@ -66,7 +68,7 @@ struct copy_place {
     if (h.first < at + bytes && at < h.first + h.bytes)
       return tell(code::in_flight_access, "the asynchronous operation of " + line_words(*w.launch, h.pc) +
                                               " may still read it, because nothing waited for it");
-  if (!of.notes.empty())
+  if (!of.notes.empty() && &of == w.shared)
     of.notes[at / 16] = {w.number * warp_lanes + static_cast<std::uint32_t>(lane) + 1, w.pc, of.fences[w.number], of.meetings};
   return true;
 }

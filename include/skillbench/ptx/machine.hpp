@@ -2,10 +2,10 @@
 // ptx/machine.hpp: runs the launches of a program: CTAs, warps, fragments.
 //
 // Layer   3. Includes decoder's program, warp, watch and memory.
-// Order   CTAs run one after the other, in a seeded order; one that runs long
-//         is set aside while others start, so that CTAs may wait for each
-//         other. In a CTA, warps take turns: each runs until all its lanes wait
-//         or its quantum is used up. In a warp, the fragment at the lowest
+// Order   clusters (CTAs, where a launch has none) run one after the other, in a
+//         seeded order; one that runs long is set aside while others start, so
+//         that CTAs may wait for each other. In a cluster, warps take turns:
+//         each runs until all its lanes wait or its quantum is used up. In a warp, the fragment at the lowest
 //         instruction runs first; fragments that meet become one.
 // Errors  reason::not_supported with opcode and line, too_slow when the budget
 //         of instructions is used up, too_large when memory is.
@@ -25,6 +25,7 @@
 #include <skillbench/fault.hpp>
 #include <skillbench/ptx/memory.hpp>
 #include <skillbench/ptx/ops/control.hpp>
+#include <skillbench/ptx/ops/mbarrier.hpp>
 #include <skillbench/ptx/program.hpp>
 #include <skillbench/ptx/report.hpp>
 #include <skillbench/ptx/warp.hpp>
@@ -34,6 +35,8 @@ namespace skillbench::ptx {
 
 struct launch_plan {
   extent grid, block;
+  extent cluster;                        // CTAs; divides the grid
+  bool explicit_cluster = false;
   std::uint64_t dynamic_shared = 0;      // bytes
   std::vector<std::byte> parameters;     // the kernel's parameter block
   std::uint64_t seed = 0;                // order of CTAs and warps
@@ -52,6 +55,10 @@ inline constexpr std::uint64_t warp_quantum = 20'000;      // instructions
 inline constexpr std::uint64_t fragment_quantum = 4'000;
 inline constexpr std::uint64_t cta_quantum = 4'000'000;
 inline constexpr std::size_t most_resident = 132;          // CTAs at a time
+// How often a whole cluster may find nothing to do but to ask an mbarrier again
+// before that is a deadlock: try_wait may say no after a while, so threads can
+// go another way then.
+inline constexpr std::uint64_t most_stalls = 1'000;
 
 struct barrier_state {
   std::uint64_t arrived = 0;       // threads, whole warps
@@ -65,7 +72,14 @@ struct cta {
   shared_memory shared;
   barrier_state barriers[16];
   std::size_t turn = 0;
-  std::uint64_t ran = 0;  // instructions in this visit
+};
+
+// The CTAs of a cluster; one CTA where a launch has no clusters.
+struct cluster {
+  std::vector<std::unique_ptr<cta>> ctas;  // by rank
+  cluster_state state;
+  std::uint64_t ran = 0;       // instructions in this visit
+  std::uint64_t stalls = 0, events = 0;  // stalls since this count of events
 };
 
 enum class pause : std::uint8_t { waits, quantum, finished, stopped };
@@ -90,29 +104,34 @@ class machine {
     trouble_ = fault{reason::internal, ""};
     seen_->next_launch();
 
-    const auto ctas = plan.ctas.empty() ? static_cast<std::uint64_t>(plan.grid.count())
-                                        : static_cast<std::uint64_t>(plan.ctas.size());
-    const std::uint64_t stride = order_stride(ctas, plan.seed);
-    std::deque<std::unique_ptr<detail::cta>> resident;
-    std::vector<std::unique_ptr<detail::cta>> spare;
-    std::uint64_t started = 0, at = ctas ? plan.seed % ctas : 0;
-    while ((started < ctas || !resident.empty()) && !state_.stop) {
-      if (resident.empty() || (starving_ && resident.size() < detail::most_resident && started < ctas)) {
-        std::unique_ptr<detail::cta> fresh;
+    const std::vector<std::uint64_t> chosen = chosen_clusters(plan);
+    const auto per = static_cast<std::uint64_t>(plan.cluster.count());
+    const auto clusters = plan.ctas.empty() ? static_cast<std::uint64_t>(plan.grid.count()) / per
+                                            : static_cast<std::uint64_t>(chosen.size());
+    const std::uint64_t stride = order_stride(clusters, plan.seed);
+    std::deque<std::unique_ptr<detail::cluster>> resident;
+    std::vector<std::unique_ptr<detail::cluster>> spare;
+    std::uint64_t started = 0, at = clusters ? plan.seed % clusters : 0;
+    while ((started < clusters || !resident.empty()) && !state_.stop) {
+      if (resident.empty() || (starving_ && (resident.size() + 1) * per <= detail::most_resident && started < clusters)) {
+        std::unique_ptr<detail::cluster> fresh;
         if (!spare.empty()) {
           fresh = std::move(spare.back());
           spare.pop_back();
         } else {
-          fresh = std::make_unique<detail::cta>();
-          prepare(*fresh);
+          fresh = std::make_unique<detail::cluster>();
+          for (std::uint64_t i = 0; i < per; ++i) {
+            fresh->ctas.push_back(std::make_unique<detail::cta>());
+            prepare(*fresh->ctas.back());
+          }
         }
-        begin(*fresh, plan.ctas.empty() ? at : plan.ctas[at]);
-        at = (at + stride) % ctas;
+        begin(*fresh, plan.ctas.empty() ? at : chosen[at]);
+        at = (at + stride) % clusters;
         ++started;
         starving_ = false;
         resident.push_front(std::move(fresh));
       }
-      detail::cta& now = *resident.front();
+      detail::cluster& now = *resident.front();
       const detail::pause why = run(now);
       if (trouble_.why != reason::internal) return trouble_;
       if (why == detail::pause::finished) {
@@ -143,6 +162,58 @@ class machine {
     static constexpr std::uint64_t primes[] = {1, 1, 3, 5, 7, 11, 13, 17};
     const std::uint64_t p = primes[(seed >> 32) % 8];
     return n % p == 0 ? 1 : p;
+  }
+
+  // ---- clusters ---------------------------------------------------------------
+
+  [[nodiscard]] std::uint64_t cluster_of(std::uint64_t cta) const {
+    const extent& g = plan_->grid;
+    const extent& c = plan_->cluster;
+    const auto n = static_cast<std::int64_t>(cta);
+    const std::int64_t x = n % g.x / c.x, y = n / g.x % g.y / c.y, z = n / (g.x * g.y) / c.z;
+    return static_cast<std::uint64_t>(x + g.x / c.x * (y + g.y / c.y * z));
+  }
+  [[nodiscard]] std::uint64_t cta_of(std::uint64_t cluster, std::uint64_t rank) const {
+    const extent& g = plan_->grid;
+    const extent& c = plan_->cluster;
+    const auto n = static_cast<std::int64_t>(cluster), r = static_cast<std::int64_t>(rank);
+    const std::int64_t across = g.x / c.x, down = g.y / c.y;
+    const std::int64_t x = n % across * c.x + r % c.x, y = n / across % down * c.y + r / c.x % c.y,
+                       z = n / (across * down) * c.z + r / (c.x * c.y);
+    return static_cast<std::uint64_t>(x + g.x * (y + g.y * z));
+  }
+  // The clusters of the CTAs that are asked for, each once.
+  [[nodiscard]] std::vector<std::uint64_t> chosen_clusters(const launch_plan& plan) const {
+    std::vector<std::uint64_t> out;
+    for (const std::uint64_t n : plan.ctas)
+      if (const std::uint64_t c = cluster_of(n); std::find(out.begin(), out.end(), c) == out.end()) out.push_back(c);
+    return out;
+  }
+
+  void begin(detail::cluster& all, std::uint64_t number) {
+    all.state.members.clear();
+    for (auto& c : all.ctas) all.state.members.push_back(&c->shared);
+    all.state.start(static_cast<std::size_t>(plan_->block.count()));
+    all.stalls = all.events = 0;
+    for (std::size_t rank = 0; rank < all.ctas.size(); ++rank) {
+      detail::cta& c = *all.ctas[rank];
+      for (auto& w : c.warps) {
+        w.cluster = &all.state;
+        w.rank = static_cast<std::uint32_t>(rank);
+        w.cluster_arrived = w.cluster_owes = 0;
+      }
+      begin(c, cta_of(number, rank));
+    }
+  }
+
+  // What nobody waited for: stores are done when their CTAs end; what loads
+  // bring then nobody reads.
+  void finish(detail::cluster& all) {
+    for (const bulk_copy& b : all.state.flying) {
+      bulk_copy now = b;
+      if (!now.to_bytes) ops::finish(state_, all.state, now);
+    }
+    all.state.flying.clear();
   }
 
   // ---- a CTA ------------------------------------------------------------------
@@ -201,12 +272,18 @@ class machine {
         w.tainted[r.slot] = 1;
       }
       for (const auto& s : code_->specials)
-        if ((s.what >= special::ctaid_x && s.what <= special::ctaid_z) || s.what == special::smid)
+        if (differs_between_ctas(s.what))
           fill_special(w, s.what, s.where, number);
       if (w.frame_bytes) std::fill(w.frame_shadow_storage.begin(), w.frame_shadow_storage.end(), static_cast<std::uint8_t>(unwritten));
     }
     c.shared.start(c.warps.size(), code_->notes_stores);
     for (auto& b : c.barriers) b = {};
+  }
+
+  [[nodiscard]] static bool differs_between_ctas(special what) {
+    return (what >= special::ctaid_x && what <= special::ctaid_z) || what == special::smid ||
+           (what >= special::cluster_ctaid_x && what <= special::cluster_ctaid_z) || what == special::cluster_ctarank ||
+           (what >= special::clusterid_x && what <= special::clusterid_z);
   }
 
   void fill_constant(warp& w, const constant& k) {
@@ -218,9 +295,14 @@ class machine {
   }
 
   void fill_special(warp& w, special what, ref where, std::uint64_t cta) {
+    if (what == special::is_explicit_cluster) {
+      w.predicate(where) = plan_->explicit_cluster ? every_lane : 0;
+      return;
+    }
     auto* to = w.lanes<std::uint32_t>(where);
     const extent& b = plan_->block;
     const extent& g = plan_->grid;
+    const extent& k = plan_->cluster;
     const auto n = static_cast<std::int64_t>(cta);
     for (int l = 0; l < warp_lanes; ++l) {
       const std::int64_t t = std::int64_t{w.number} * warp_lanes + l;
@@ -252,36 +334,76 @@ class machine {
         case special::lanemask_gt: v = static_cast<std::int64_t>(static_cast<std::uint32_t>(~((2ull << lane) - 1))); break;
         case special::dynamic_smem_size: v = static_cast<std::int64_t>(plan_->dynamic_shared); break;
         case special::total_smem_size: v = static_cast<std::int64_t>(code_->dynamic_offset + plan_->dynamic_shared); break;
+        case special::cluster_ctaid_x: v = n % g.x % k.x; break;
+        case special::cluster_ctaid_y: v = n / g.x % g.y % k.y; break;
+        case special::cluster_ctaid_z: v = n / (g.x * g.y) % k.z; break;
+        case special::cluster_nctaid_x: v = k.x; break;
+        case special::cluster_nctaid_y: v = k.y; break;
+        case special::cluster_nctaid_z: v = k.z; break;
+        case special::cluster_ctarank: v = w.rank; break;
+        case special::cluster_nctarank: v = k.count(); break;
+        case special::clusterid_x: v = n % g.x / k.x; break;
+        case special::clusterid_y: v = n / g.x % g.y / k.y; break;
+        case special::clusterid_z: v = n / (g.x * g.y) / k.z; break;
+        case special::nclusterid_x: v = g.x / k.x; break;
+        case special::nclusterid_y: v = g.y / k.y; break;
+        case special::nclusterid_z: v = g.z / k.z; break;
+        case special::is_explicit_cluster:
         case special::zero: v = 0; break;
-        case special::one: v = 1; break;
       }
       to[l] = static_cast<std::uint32_t>(v);
     }
   }
 
-  detail::pause run(detail::cta& c) {
-    c.ran = 0;
+  detail::pause run(detail::cluster& all) {
+    all.ran = 0;
+    running_ = &all;
     for (;;) {
       bool progress = false, alive = false;
-      for (std::size_t i = 0; i < c.warps.size(); ++i) {
-        warp& w = c.warps[c.turn];
-        c.turn = (c.turn + 1) % c.warps.size();
-        if (!w.live) continue;
-        alive = true;
-        const std::uint64_t before = state_.ticks;
-        run(c, w);
-        c.ran += state_.ticks - before;
-        progress |= state_.ticks != before;
-        if (state_.stop || trouble_.why != reason::internal) return detail::pause::stopped;
-        if (plan_->most_instructions && state_.ticks >= plan_->most_instructions) {
-          trouble_ = {reason::too_slow, "stopped after " + std::to_string(state_.ticks) + " warp instructions of one launch"};
-          return detail::pause::stopped;
+      for (auto& each : all.ctas) {
+        detail::cta& c = *each;
+        for (std::size_t i = 0; i < c.warps.size(); ++i) {
+          warp& w = c.warps[c.turn];
+          c.turn = (c.turn + 1) % c.warps.size();
+          if (!w.live) continue;
+          alive = true;
+          const std::uint64_t before = state_.ticks;
+          asks_again_ = false;
+          run(c, w);
+          all.ran += state_.ticks - before;
+          progress |= state_.ticks != before && !asks_again_;
+          if (state_.stop || trouble_.why != reason::internal) return detail::pause::stopped;
+          if (plan_->most_instructions && state_.ticks >= plan_->most_instructions) {
+            trouble_ = {reason::too_slow, "stopped after " + std::to_string(state_.ticks) + " warp instructions of one launch"};
+            return detail::pause::stopped;
+          }
         }
       }
-      if (!alive) return detail::pause::finished;
-      if (!progress) return detail::pause::waits;
-      if (c.ran >= detail::cta_quantum) return detail::pause::quantum;
+      if (!alive) {
+        finish(all);
+        return detail::pause::finished;
+      }
+      if (!progress && !stall(all)) return detail::pause::waits;
+      if (all.ran >= detail::cta_quantum) return detail::pause::quantum;
     }
+  }
+
+  // Nobody could do anything but ask an mbarrier again. Those who wait for one
+  // with try_wait are told that it takes long; false: that leads to nothing.
+  bool stall(detail::cluster& all) {
+    const std::uint64_t events = state_.phases + state_.barriers + exits_;
+    if (events != std::exchange(all.events, events)) all.stalls = 0;
+    if (++all.stalls > detail::most_stalls) return false;
+    bool asks = false;
+    for (auto& c : all.ctas)
+      for (auto& w : c->warps)
+        for (auto& f : w.fragments) {
+          asks |= f.is == fragment::state::ready;
+          if (f.is != fragment::state::phase) continue;
+          asks = true;
+          answer(w, f, false);
+        }
+    return asks;
   }
 
   // ---- a warp -----------------------------------------------------------------
@@ -290,6 +412,7 @@ class machine {
   void run(detail::cta& c, warp& w) {
     std::uint64_t left = detail::warp_quantum;
     std::uint32_t passed_over = ~0u;  // fairness: a fragment that spun too long
+    wake_waiting(w);
     while (w.live && left > 0 && !state_.stop && trouble_.why == reason::internal) {
       merge(w);
       std::size_t pick = w.fragments.size();
@@ -314,7 +437,8 @@ class machine {
       const std::uint64_t given = budget;
       step(c, w, pick, meet, budget);
       left -= std::min(left, given - budget);
-      if (others && budget == 0 && pick < w.fragments.size()) passed_over = w.fragments[pick].pc;
+      if (asks_again_ && !others) return;
+      if (others && (budget == 0 || asks_again_) && pick < w.fragments.size()) passed_over = w.fragments[pick].pc;
       else passed_over = ~0u;
     }
   }
@@ -468,9 +592,15 @@ class machine {
       case flow::exit: {
         split_off(w, pick, active);
         w.live &= ~active;
+        w.cluster_arrived &= w.live;
+        ++exits_;
         w.fragments.erase(w.fragments.begin() + static_cast<std::ptrdiff_t>(pick));
         wake_converging(w);
         release_barriers(c);
+        if (running_->ctas.size() > 1) {
+          if (std::none_of(c.warps.begin(), c.warps.end(), [](const warp& each) { return each.live != 0; })) running_->state.exited[w.rank] = 1;
+          release_cluster();
+        }
         return;
       }
       case flow::ret: {
@@ -517,6 +647,16 @@ class machine {
       case flow::barrier: {
         split_off(w, pick, active);
         arrive(c, w, pick, o, active);
+        return;
+      }
+      case flow::phase: {
+        split_off(w, pick, active);
+        ask(w, pick, o, active);
+        return;
+      }
+      case flow::cluster: {
+        split_off(w, pick, active);
+        meet_cluster(w, pick, o, active);
         return;
       }
       case flow::unsupported: {
@@ -668,25 +808,185 @@ class machine {
     });
   }
 
-  // Every thread of the CTA waits for one that waits.
-  void report_deadlock(detail::cta& c) {
+  // ---- mbarriers ------------------------------------------------------------------
+
+  // What test_wait or try_wait says to a fragment, which goes on.
+  void answer(warp& w, fragment& f, bool over) {
+    const ref d = code_->code[f.pc].d[0];
+    lane_mask& p = w.predicate(d);
+    p = over ? p | f.lanes : p & ~f.lanes;
+    shade_predicate(w, d, 0, f.lanes);
+    f.is = fragment::state::ready;
+    ++f.pc;
+  }
+
+  // test_wait answers at once; try_wait (unit 1) parks the lanes whose phase is
+  // not over until it is.
+  void ask(warp& w, std::size_t pick, const op& o, lane_mask active) {
+    const std::uint32_t pc = w.fragments[pick].pc;
+    w.pc = pc;
+    const ops::lane_addresses a = ops::addresses(w, o, active);
+    const lane_mask unknown = !w.tainted[o.s[1].slot] ? 0 : active & (o.is_signed ? lane_taint<std::uint32_t>(w, o.s[1]) : lane_taint<std::uint64_t>(w, o.s[1]));
+    if (unknown) report_undefined(w, std::countr_zero(unknown), "the phase of an mbarrier");
+    if (a.active != active || unknown) {
+      state_.stop = true;  // who does not know what it waits for waits for ever
+      return;
+    }
+    struct group { lane_mask lanes = 0; std::uint64_t at = 0; std::uint32_t phase = 0; };
+    group waiting[warp_lanes];
+    std::size_t groups = 0;
+    lane_mask over = 0;
+    for (lane_mask left = active; left; left &= left - 1) {
+      const int l = std::countr_zero(left);
+      const shared_place p = ops::place_mbarrier(w, l, a.at[l], o.where, true);
+      const char* wrong = nullptr;
+      std::uint32_t phase = 0;
+      if (p.of == w.shared) {
+        phase = ops::awaited_phase(w, o, l, ops::read_mbarrier(*p.of, p.at), wrong);
+      } else if (p.of) {
+        wrong = "only threads of its own CTA may";
+      }
+      if (wrong) ops::report_mbarrier(w, l, p.at, "waits for", wrong);
+      if (wrong || !p.of) {
+        state_.stop = true;
+        return;
+      }
+      if (!is_over(w, p.at, phase)) {
+        std::size_t same = 0;
+        while (same < groups && (waiting[same].at != p.at || waiting[same].phase != phase)) ++same;
+        if (same == groups) waiting[groups++] = {0, p.at, phase};
+        waiting[same].lanes |= lane_mask{1} << l;
+      } else {
+        over |= lane_mask{1} << l;
+      }
+    }
+    w.fragments.erase(w.fragments.begin() + static_cast<std::ptrdiff_t>(pick));
+    const auto add = [&](lane_mask lanes) -> fragment& {
+      w.fragments.push_back({pc, lanes});
+      return w.fragments.back();
+    };
+    if (over) answer(w, add(over), true);
+    for (std::size_t i = 0; i < groups; ++i) {
+      const group& g = waiting[i];
+      fragment& f = add(g.lanes);
+      if (!o.unit) {
+        answer(w, f, false);
+        asks_again_ = true;
+        continue;
+      }
+      f.is = fragment::state::phase;
+      f.barrier = static_cast<std::uint32_t>(g.at);
+      f.phase = g.phase;
+    }
+  }
+
+  // Copies that the phase needs are done now, when somebody asks for it.
+  bool is_over(warp& w, std::uint64_t at, std::uint32_t phase) {
+    if (ops::read_mbarrier(*w.shared, at).phase != phase) return true;
+    ops::settle(state_, *w.cluster, w.rank, at, phase);
+    return ops::is_mbarrier(*w.shared, at) && ops::read_mbarrier(*w.shared, at).phase != phase;
+  }
+
+  void wake_waiting(warp& w) {
+    for (fragment& f : w.fragments) {
+      if (f.is == fragment::state::phase) {
+        if (!ops::is_mbarrier(*w.shared, f.barrier)) {
+          w.pc = f.pc;
+          ops::report_mbarrier(w, std::countr_zero(f.lanes), f.barrier, "waits for", "it was ended meanwhile");
+          state_.stop = true;
+          return;
+        }
+        if (is_over(w, f.barrier, f.phase)) answer(w, f, true);
+      } else if (f.is == fragment::state::cluster && !(f.lanes & w.cluster_arrived)) {
+        w.cluster_owes &= ~f.lanes;
+        f.is = fragment::state::ready;
+        ++f.pc;
+      }
+    }
+  }
+
+  // ---- the barrier of a cluster -----------------------------------------------------
+
+  void meet_cluster(warp& w, std::size_t pick, const op& o, lane_mask active) {
+    fragment& f = w.fragments[pick];
+    w.pc = f.pc;
+    const lane_mask wrong = o.imm == 0 ? active & w.cluster_owes : active & ~w.cluster_owes;
+    if (wrong) {
+      if (seen_->first(w.pc, code::barrier_divergence))
+        seen_->add(finding_at(state_, w.pc, code::barrier_divergence,
+                              thread_words(w, std::countr_zero(wrong)) +
+                                  (o.imm == 0 ? " arrives at the barrier of the cluster again without having waited for it"
+                                              : " waits at the barrier of the cluster without having arrived")));
+      state_.stop = true;
+      return;
+    }
+    if (o.imm == 0) {
+      w.cluster_arrived |= active;
+      w.cluster_owes |= active;
+      ++f.pc;
+      release_cluster();
+      return;
+    }
+    f.is = fragment::state::cluster;
+    wake_waiting(w);
+  }
+
+  // Once every thread of the cluster that has not exited has arrived.
+  void release_cluster() {
+    bool any = false;
+    for (const auto& c : running_->ctas)
+      for (const auto& w : c->warps) {
+        if (w.live & ~w.cluster_arrived) return;
+        any |= w.cluster_arrived != 0;
+      }
+    if (!any) return;
+    for (auto& c : running_->ctas) {
+      for (auto& w : c->warps) w.cluster_arrived = 0;
+      ++c->shared.meetings;
+    }
+    ++state_.barriers;
+  }
+
+  // ---- nobody can go on ---------------------------------------------------------------
+
+  [[nodiscard]] std::string waits_for(const detail::cluster& all, const warp& w, const fragment& f) const {
+    switch (f.is) {
+      case fragment::state::barrier: return " wait at barrier " + std::to_string(f.barrier);
+      case fragment::state::converging: return " wait for lanes " + hex(f.awaited) + " of their warp";
+      case fragment::state::cluster: {
+        std::uint64_t missing = 0;
+        for (const auto& c : all.ctas)
+          for (const auto& each : c->warps) missing += static_cast<std::uint64_t>(std::popcount(each.live & ~each.cluster_arrived));
+        return " wait at the barrier of the cluster for " + std::to_string(missing) + " more threads";
+      }
+      case fragment::state::phase: {
+        const ops::mbarrier b = ops::read_mbarrier(*w.shared, f.barrier);
+        std::string lacks = std::to_string(b.pending) + " of " + std::to_string(b.expected) + " arrivals";
+        if (b.transaction) lacks += " and " + std::to_string(b.transaction) + " bytes of copies";
+        return " wait for phase " + std::to_string(f.phase) + " of the mbarrier at " + hex(f.barrier) + " of shared memory, which lacks " + lacks;
+      }
+      case fragment::state::ready: return " test an mbarrier whose phase does not end";
+    }
+    return "";
+  }
+
+  // Every thread of the cluster waits for one that waits.
+  void report_deadlock(detail::cluster& all) {
     std::string who;
     std::uint32_t pc = 0;
     int told = 0;
-    for (const auto& w : c.warps)
-      for (const auto& f : w.fragments) {
-        pc = std::max(pc, f.pc);
-        if (told == 4) continue;
-        ++told;
-        const origin& from = code_->origins[code_->code[f.pc].source];
-        who += (who.empty() ? "" : "; ") + std::to_string(std::popcount(f.lanes)) + " threads of warp " + std::to_string(w.number) +
-               (f.is == fragment::state::barrier ? " wait at barrier " + std::to_string(f.barrier)
-                                                 : " wait for lanes " + hex(f.awaited) + " of their warp") +
-               (from.line > 0 ? " (line " + std::to_string(from.line) + ")" : " (PTX line " + std::to_string(from.ptx_line) + ")");
-      }
+    for (const auto& c : all.ctas)
+      for (const auto& w : c->warps)
+        for (const auto& f : w.fragments) {
+          pc = std::max(pc, f.pc);
+          if (told == 4) continue;
+          ++told;
+          who += (who.empty() ? "" : "; ") + std::to_string(std::popcount(f.lanes)) + " threads of warp " + std::to_string(w.number) +
+                 (all.ctas.size() > 1 ? " of rank " + std::to_string(w.rank) : "") + waits_for(all, w, f) + " (" + line_words(state_, f.pc) + ")";
+        }
     if (seen_->first(pc, code::deadlock))
       seen_->add(finding_at(state_, pc, code::deadlock,
-                            cta_words(state_, c.number) + " can never go on: " + who + "; nobody is left to arrive"));
+                            (all.ctas.size() > 1 ? "the cluster of " : "") + cta_words(state_, all.ctas[0]->number) + " can never go on: " + who + "; nobody is left to arrive"));
     state_.stop = true;
   }
 
@@ -697,6 +997,9 @@ class machine {
   launch_state state_;
   fault trouble_{reason::internal, ""};
   bool starving_ = false;
+  detail::cluster* running_ = nullptr;
+  bool asks_again_ = false;    // a warp's turn ended with a test_wait that said no
+  std::uint64_t exits_ = 0;
 };
 
 }  // namespace skillbench::ptx

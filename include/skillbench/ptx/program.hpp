@@ -42,11 +42,13 @@ enum class flow : std::uint8_t {
   ret,          // back to each lane's caller, or exit
   exit,
   barrier,      // waits for the CTA
+  phase,        // mbarrier.try_wait and test_wait
+  cluster,      // barrier.cluster: arrives (imm 0) or waits (imm 1)
   converge,     // waits for the lanes of the mask in s[4], then runs
   unsupported,  // ends the run: message in program::complaints
 };
 
-enum class space : std::uint8_t { generic, global, shared, local, param, constant };
+enum class space : std::uint8_t { generic, global, shared, local, param, constant, cluster };
 
 struct op {
   handler run = nullptr;
@@ -104,8 +106,13 @@ enum class special : std::uint8_t {
   laneid, warpid, nwarpid, smid, nsmid, gridid,
   lanemask_eq, lanemask_le, lanemask_lt, lanemask_ge, lanemask_gt,
   dynamic_smem_size, total_smem_size,
-  zero,  // cluster numbers and %envreg of a launch without clusters
-  one,   // cluster extents of such a launch
+  cluster_ctaid_x, cluster_ctaid_y, cluster_ctaid_z,
+  cluster_nctaid_x, cluster_nctaid_y, cluster_nctaid_z,
+  cluster_ctarank, cluster_nctarank,
+  clusterid_x, clusterid_y, clusterid_z,
+  nclusterid_x, nclusterid_y, nclusterid_z,
+  is_explicit_cluster,  // a predicate
+  zero,  // %envreg
 };
 
 struct special_register {
@@ -146,6 +153,8 @@ struct program {
   std::uint32_t static_shared = 0;    // bytes, before the dynamic part
   std::uint32_t dynamic_offset = 0;   // where extern shared arrays start
   std::vector<std::int64_t> maxntid, reqntid;  // empty: not given
+  std::vector<std::int64_t> cluster;           // .reqnctapercluster
+  bool explicit_cluster = false;
   // Asynchronous operations (bulk copies, wgmma) read shared memory: ordinary
   // stores are noted, so that a missing fence is seen.
   bool notes_stores = false;

@@ -39,6 +39,7 @@ struct launch_state {
   std::uint64_t thread_instructions = 0;
   std::uint64_t load_sectors = 0, store_sectors = 0;  // global, 32 bytes
   std::uint64_t barriers = 0;
+  std::uint64_t phases = 0;           // of mbarriers, completed
   bool stop = false;                  // a finding or a bound ended the launch
 };
 
@@ -46,9 +47,10 @@ struct launch_state {
 struct fragment {
   std::uint32_t pc = 0;
   lane_mask lanes = 0;
-  enum class state : std::uint8_t { ready, converging, barrier } is = state::ready;
+  enum class state : std::uint8_t { ready, converging, barrier, phase, cluster } is = state::ready;
   lane_mask awaited = 0;       // converging: the lanes it needs
-  std::uint32_t barrier = 0;   // which of the 16
+  std::uint32_t barrier = 0;   // which of the 16; phase: where the mbarrier lies
+  std::uint32_t phase = 0;     // phase: the one whose end is awaited
 };
 
 struct alignas(64) file_line {
@@ -61,6 +63,8 @@ struct warp {
   std::uint8_t* tainted = nullptr;
   launch_state* launch = nullptr;
   shared_memory* shared = nullptr;
+  cluster_state* cluster = nullptr;
+  std::uint32_t rank = 0;                // of its CTA in the cluster
   std::byte* frames = nullptr;           // 32 frames, lane after lane
   std::uint8_t* frame_shadow = nullptr;
   std::uint32_t frame_bytes = 0;
@@ -68,6 +72,8 @@ struct warp {
   lane_mask live = 0;                    // not exited
   std::uint32_t pc = 0;                  // of the instruction being run
   std::uint64_t cta = 0;                 // linear CTA number
+  lane_mask cluster_arrived = 0;         // at the barrier of the cluster
+  lane_mask cluster_owes = 0;            // arrived, and have not waited
   const char* refusal = nullptr;         // an operation found no way to go on
   std::vector<fragment> fragments;
 

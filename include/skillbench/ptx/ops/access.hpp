@@ -94,6 +94,31 @@ inline cell resolve_window(warp& w, int lane, std::uint64_t at, unsigned bytes, 
   return {w.frames + from, w.frame_shadow + from};
 }
 
+// A place of the cluster's shared memory; `of` is null when that was told as
+// wrong.
+inline shared_place place_shared(warp& w, int lane, std::uint64_t at, std::uint64_t bytes, bool store) {
+  shared_place p = place_in(*w.cluster, w.rank, at);
+  const auto refuse = [&](code what, std::string how) {
+    report_access(w, what, lane, store, at, bytes, "the cluster's shared", std::move(how));
+    p.of = nullptr;
+    return p;
+  };
+  if (!p.of)
+    return refuse(code::out_of_bounds, "the cluster has " + std::to_string(w.cluster->members.size()) + " CTAs");
+  const std::uint64_t size = p.of->data.size();
+  if (p.at > size || size - p.at < bytes) return refuse(code::out_of_bounds, "a CTA has " + bytes_words(size) + " of it");
+  if (w.cluster->exited[p.rank])
+    return refuse(code::invalid_access, "the CTA of rank " + std::to_string(p.rank) + ", whose it is, has exited");
+  return p;
+}
+
+inline cell resolve_cluster(warp& w, int lane, std::uint64_t at, unsigned bytes, bool store) {
+  const shared_place p = place_shared(w, lane, at, bytes, store);
+  if (!p.of) return {};
+  if (p.of->guarded && !guarded_access(w, *p.of, lane, p.at, bytes, store)) return {};
+  return {p.of->data.data() + p.at, p.of->shadow.data() + p.at};
+}
+
 inline cell resolve_global(warp& w, int lane, std::uint64_t at, unsigned bytes, bool store) {
   memory& global = *w.launch->global;
   allocation* owner = global.owner(at);
@@ -119,17 +144,20 @@ inline cell resolve_global(warp& w, int lane, std::uint64_t at, unsigned bytes, 
 inline cell resolve(warp& w, int lane, std::uint64_t at, unsigned bytes, bool store, space where) {
   if (at & (bytes - 1)) {
     report_access(w, code::misaligned, lane, store, at, bytes,
-                  where == space::shared ? "shared" : where == space::local ? "local" : "global",
+                  where == space::shared || where == space::cluster ? "shared" : where == space::local ? "local" : "global",
                   "the address is not a multiple of " + std::to_string(bytes));
     return {};
   }
-  if (where == space::generic) {
+  const bool generic = where == space::generic;
+  if (generic) {
     if (at < shared_window) where = space::global;
     else if (at < local_window) { where = space::shared; at -= shared_window; }
     else if (at < param_window) { where = space::local; at -= local_window; }
     else { where = space::param; at -= param_window; }
   }
+  if (where == space::shared && at >> cluster_offset_bits && generic) where = space::cluster;
   switch (where) {
+    case space::cluster: return resolve_cluster(w, lane, at, bytes, store);
     case space::shared:
     case space::local: return resolve_window(w, lane, at, bytes, store, where);
     case space::param: {
@@ -195,7 +223,7 @@ struct run_of_memory {
 }
 
 inline void count_global(warp& w, const op& o, const lane_addresses& a, unsigned bytes, bool store) {
-  if (o.where == space::shared || o.where == space::local || o.where == space::param) return;
+  if (o.where == space::shared || o.where == space::cluster || o.where == space::local || o.where == space::param) return;
   if (a.at[static_cast<unsigned>(std::countr_zero(a.active))] >= shared_window) return;
   (store ? w.launch->store_sectors : w.launch->load_sectors) += sectors(a, bytes);
 }
@@ -396,6 +424,7 @@ void run_load_parameter(warp& w, const op& o, lane_mask active) {
 inline space take_space(decoding& d) {
   if (d.take("global")) return space::global;
   if (d.take("shared") || d.take("shared::cta")) return space::shared;
+  if (d.take("shared::cluster")) return space::cluster;
   if (d.take("local")) return space::local;
   if (d.take("param") || d.take("param::entry") || d.take("param::func")) return space::param;
   if (d.take("const")) return space::constant;
@@ -631,14 +660,13 @@ inline void add_access_rows(instruction_table& table) {
   table["st"] = &make_store;
   table["atom"] = [](decoding& d) { make_atomic(d, true); };
   table["red"] = [](decoding& d) { make_atomic(d, false); };
-  // Fences order what already runs in one order; prefetches move nothing.
+  // membar orders what already runs in one order; prefetches move nothing; and
+  // a launch stands alone, so that griddepcontrol waits for nothing.
   const row nothing = [](decoding& d) {
-    for (const auto& m : d.in.modifiers)
-      if (m == "async" || m.find("proxy") == 0 || m.find("mbarrier") != std::string::npos) return d.refuse("this form");
     while (!d.left_over().empty()) d.take_any();
     d.does(&run_nothing);
   };
-  for (const char* name : {"membar", "fence", "prefetch", "prefetchu", "applypriority", "pmevent", "nanosleep", "griddepcontrol"})
+  for (const char* name : {"membar", "prefetch", "prefetchu", "applypriority", "pmevent", "nanosleep", "griddepcontrol"})
     table[name] = nothing;
 }
 

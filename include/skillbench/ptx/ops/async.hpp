@@ -243,6 +243,8 @@ inline void make_copy(decoding& d) {
   d.does(&run_copy);
 }
 
+inline void make_copy_arrival(decoding& d);  // mbarrier.hpp
+
 inline void add_async_rows(instruction_table& table) {
   table["cp"] = [](decoding& d) {
     if (!d.take("async")) return d.refuse("this form");
@@ -262,6 +264,7 @@ inline void add_async_rows(instruction_table& table) {
       d.o.imm = static_cast<std::int64_t>(std::min<std::uint64_t>(*n, 1u << 30));
       return d.does(&run_wait);
     }
+    if (d.take("mbarrier")) return make_copy_arrival(d);
     make_copy(d);
   };
 }

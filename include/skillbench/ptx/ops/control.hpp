@@ -22,6 +22,14 @@ inline void make_barrier(decoding& d) {
     d.o.kind = flow::converge;
     return d.does(&run_nothing);
   }
+  if (d.take("cluster")) {
+    d.ignore("aligned", "release", "relaxed", "acquire");
+    d.o.imm = d.take("wait");
+    if (!d.o.imm && !d.take("arrive")) return d.refuse("this form");
+    if (!d.want(0)) return;
+    d.o.kind = flow::cluster;
+    return;
+  }
   d.ignore("cta", "aligned");
   barrier_kind kind = barrier_kind::sync;
   if (d.take("arrive")) kind = barrier_kind::arrive;

@@ -633,12 +633,12 @@ inline void make_cvta(decoding& d) {
   else to ? make1<to_window::take<param_window>, u, u>(d) : make1<to_window::add<param_window>, u, u>(d);
 }
 
-template <std::uint64_t Window>
+template <std::uint64_t Window, std::uint64_t Bytes = window_bytes>
 void run_isspacep(warp& w, const op& o, lane_mask active) {
   const auto* a = w.lanes<std::uint64_t>(o.s[0]);
   lane_mask out = 0;
   for (int l = 0; l < warp_lanes; ++l) {
-    const bool in = Window ? a[l] >= Window && a[l] < Window + window_bytes : a[l] < shared_window;
+    const bool in = Window ? a[l] >= Window && a[l] < Window + Bytes : a[l] < shared_window;
     out |= static_cast<lane_mask>(in) << l;
   }
   lane_mask& d = w.predicate(o.d[0]);
@@ -651,7 +651,8 @@ inline void make_isspacep(decoding& d) {
   d.source(1, 8);
   const auto taint = &taint_whole<0, 8>;
   if (d.take("global") || d.take("const")) d.does(&run_isspacep<0>, taint);
-  else if (d.take("shared") || d.take("shared::cta") || d.take("shared::cluster")) d.does(&run_isspacep<shared_window>, taint);
+  else if (d.take("shared") || d.take("shared::cta")) d.does(&run_isspacep<shared_window, std::uint64_t{1} << cluster_offset_bits>, taint);
+  else if (d.take("shared::cluster")) d.does(&run_isspacep<shared_window>, taint);
   else if (d.take("local")) d.does(&run_isspacep<local_window>, taint);
   else if (d.take("param") || d.take("param::entry")) d.does(&run_isspacep<param_window>, taint);
   else d.refuse("this space");

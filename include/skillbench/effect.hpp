@@ -1,0 +1,392 @@
+#pragma once
+// effect.hpp: records of two arms in, what the skill did and how sure that is
+// out.
+//
+// Layer   2. Includes record.hpp, rungs.hpp and stats.hpp.
+// Endpoint one, named before anything is counted: the rate of correct outputs.
+//         Everything else is told beside it and decides nothing.
+// Shapes  A stratum is one model on one task. Arms are compared within strata,
+//         never across; draws are partners only where samples declare a `pair`.
+// Counts  An output whose judgement failed for a reason of ours has no record
+//         and is in no count. One that is `unjudged` is counted both ways, as
+//         failed and as passed, and a verdict is given where both agree.
+// Source  stats.hpp, function by function.
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <map>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <skillbench/finding.hpp>
+#include <skillbench/record.hpp>
+#include <skillbench/rungs.hpp>
+#include <skillbench/stats.hpp>
+
+namespace skillbench {
+
+inline constexpr const char* arm_with = "with_skill";
+inline constexpr const char* arm_without = "baseline";
+
+inline constexpr double significance = 0.05;
+// A gain below this is nothing worth tokens, and this is the difference that
+// draws are counted for when none is seen.
+inline constexpr double small_gain = 0.10, sought_difference = 0.20;
+
+// Of all of a group, how many are correct.
+[[nodiscard]] inline rate correct_rate(const rungs& of,
+                                       bool unjudged_pass) noexcept {
+  return {of.correct + (unjudged_pass ? of.unjudged : 0), of.outputs};
+}
+
+enum class verdict : std::uint8_t {
+  helps,
+  hurts,
+  costs_more_for_nothing,
+  inconclusive,
+  not_compared,  // an arm is empty
+};
+
+[[nodiscard]] constexpr std::string_view name(verdict said) noexcept {
+  switch (said) {
+    case verdict::helps: return "helps";
+    case verdict::hurts: return "hurts";
+    case verdict::costs_more_for_nothing: return "costs more for nothing";
+    case verdict::inconclusive: return "inconclusive";
+    case verdict::not_compared: return "not compared";
+  }
+  return "unknown";
+}
+
+// One way to read the counts.
+struct reading {
+  std::optional<estimate> difference;  // of the rates of correct outputs
+  double p = 1;                        // of difference_p
+  verdict said = verdict::not_compared;
+};
+
+// `counted_p` is p, or what Holm made of it. Both the test and the interval
+// have to say so: a reader sees both.
+[[nodiscard]] inline reading read_difference(std::span<const stratum> strata) {
+  reading out;
+  out.difference = stratified_difference(strata);
+  if (!out.difference) return out;
+  out.p = difference_p(strata);
+  out.said = verdict::inconclusive;
+  return out;
+}
+
+inline void decide(reading& read, double counted_p) {
+  if (!read.difference) return;
+  read.said = verdict::inconclusive;
+  if (counted_p > significance) return;
+  if (read.difference->at95.low > 0) read.said = verdict::helps;
+  if (read.difference->at95.high < 0) read.said = verdict::hurts;
+}
+
+struct arm_cost {
+  std::uint64_t counted = 0;        // outputs whose tokens were reported
+  double tokens = 0;                // of those, in and out
+  std::optional<double> per_correct;  // tokens for each correct output of those
+};
+
+struct pairs_seen {
+  std::uint64_t pairs = 0, only_with = 0, only_without = 0;
+  double p = 1;
+};
+
+// How many draws an arm of this comparison may still need.
+struct draws_missing {
+  std::uint64_t an_arm = 0;       // more, over all its tasks
+  double difference = 0;          // that they would show, in [0, 1]
+  bool seen = false;              // it is the one seen so far
+};
+
+// A model on a task, or the sum over what is left empty.
+struct comparison {
+  std::string model, task;
+  bool all_models = false, all_tasks = false;
+  rungs with, without;
+  reading if_fail, if_pass;   // unjudged outputs counted as failed, as passed
+  double counted_p = 1;       // of `if_fail`, corrected for many comparisons
+  verdict said = verdict::not_compared;
+  std::optional<estimate> token_ratio;  // with / without; bootstrap over tasks
+  std::size_t token_tasks = 0;          // that it stands on
+  arm_cost cost_with, cost_without;
+  std::optional<pairs_seen> paired;
+  std::optional<draws_missing> missing;
+};
+
+struct effect {
+  std::string skill;                  // "" when not reported
+  comparison over_all;
+  std::vector<comparison> by_model;   // when there are several
+  std::vector<comparison> by_stratum; // a model on a task each
+};
+
+namespace effect_detail {
+
+struct cell {
+  rungs with, without;
+  samples_of_task tokens;
+  std::uint64_t correct_with_tokens_with = 0, correct_with_tokens_without = 0;
+  // by pair id: first with the skill, second without
+  std::map<std::string, std::pair<std::optional<bool>, std::optional<bool>>>
+      pairs;
+};
+using cell_key = std::pair<std::string, std::string>;  // model, task
+using cell_map = std::map<cell_key, cell>;
+
+inline void add(cell& to, const record& one, bool with) {
+  (with ? to.with : to.without).add(one.what);
+  const bool correct = one.what == outcome::correct;
+  if (one.of.input_tokens || one.of.output_tokens) {
+    const double spent =
+        static_cast<double>(one.of.input_tokens.value_or(0)) +
+        static_cast<double>(one.of.output_tokens.value_or(0));
+    (with ? to.tokens.with : to.tokens.without).push_back(spent);
+    if (correct)
+      ++(with ? to.correct_with_tokens_with : to.correct_with_tokens_without);
+  }
+  if (!one.of.pair.empty() && one.what != outcome::unjudged) {
+    auto& [first, second] = to.pairs[one.of.pair];
+    (with ? first : second) = correct;
+  }
+}
+
+[[nodiscard]] inline std::optional<draws_missing> missing_draws(
+    const comparison& of) {
+  const auto smoothed = [](const rungs& arm) {
+    const rate seen = correct_rate(arm, false);
+    return (static_cast<double>(seen.passed) + 1) /
+           (static_cast<double>(seen.of) + 2);
+  };
+  if (of.said != verdict::inconclusive || !of.if_fail.difference)
+    return std::nullopt;
+  draws_missing out;
+  double with = smoothed(of.with), without = smoothed(of.without);
+  out.seen = std::abs(with - without) >= small_gain;
+  if (!out.seen) {
+    const double high =
+        std::min(1.0, (with + without) / 2 + sought_difference / 2);
+    with = high;
+    without = high - sought_difference;
+  }
+  out.difference = std::abs(with - without);
+  const auto needed = draws_for(with, without);
+  if (!needed) return std::nullopt;
+  const std::uint64_t had = std::min(of.with.outputs, of.without.outputs);
+  out.an_arm = *needed > had ? *needed - had : 1;
+  return out;
+}
+
+[[nodiscard]] inline comparison compare_cells(
+    std::span<const std::pair<const cell_key, cell>* const> cells,
+    std::uint64_t seed) {
+  comparison out;
+  std::vector<stratum> fail, pass;
+  std::vector<samples_of_task> tokens;
+  pairs_seen paired;
+  std::uint64_t correct_with = 0, correct_without = 0;
+  for (const auto* entry : cells) {
+    const cell& c = entry->second;
+    out.with.add(c.with);
+    out.without.add(c.without);
+    fail.push_back({correct_rate(c.with, false), correct_rate(c.without, false)});
+    pass.push_back({correct_rate(c.with, true), correct_rate(c.without, true)});
+    tokens.push_back(c.tokens);
+    out.token_tasks += c.tokens.usable();
+    for (const double t : c.tokens.with) out.cost_with.tokens += t;
+    for (const double t : c.tokens.without) out.cost_without.tokens += t;
+    out.cost_with.counted += c.tokens.with.size();
+    out.cost_without.counted += c.tokens.without.size();
+    correct_with += c.correct_with_tokens_with;
+    correct_without += c.correct_with_tokens_without;
+    for (const auto& [id, both] : c.pairs) {
+      if (!both.first || !both.second) continue;
+      ++paired.pairs;
+      paired.only_with += *both.first && !*both.second;
+      paired.only_without += !*both.first && *both.second;
+    }
+  }
+  if (correct_with > 0)
+    out.cost_with.per_correct =
+        out.cost_with.tokens / static_cast<double>(correct_with);
+  if (correct_without > 0)
+    out.cost_without.per_correct =
+        out.cost_without.tokens / static_cast<double>(correct_without);
+  if (paired.pairs > 0) {
+    paired.p = mcnemar_p(paired.only_with, paired.only_without);
+    out.paired = paired;
+  }
+  // The ratio of mean tokens, a geometric mean over tasks.
+  const auto ratio = bootstrap(
+      std::span<const samples_of_task>(tokens),
+      [](double with, double without) {
+        return with > 0 && without > 0 ? std::log(with / without) : 0.0;
+      },
+      seed);
+  if (ratio)
+    out.token_ratio = estimate{
+        std::exp(ratio->value),
+        {std::exp(ratio->at95.low), std::exp(ratio->at95.high)}};
+  out.if_fail = read_difference(fail);
+  out.if_pass = read_difference(pass);
+  return out;
+}
+
+inline void conclude(comparison& of, double counted_fail, double counted_pass) {
+  of.counted_p = counted_fail;
+  decide(of.if_fail, counted_fail);
+  decide(of.if_pass, counted_pass);
+  of.said = of.if_fail.said == of.if_pass.said ? of.if_fail.said
+                                               : verdict::inconclusive;
+  if (of.said == verdict::inconclusive && of.token_ratio &&
+      of.token_ratio->at95.low > 1 &&
+      of.if_fail.difference->at95.high < small_gain &&
+      of.if_pass.difference->at95.high < small_gain)
+    of.said = verdict::costs_more_for_nothing;
+  of.missing = missing_draws(of);
+}
+
+// Holm over all that are told side by side.
+inline void conclude_all(std::vector<comparison>& all) {
+  std::vector<double> fail, pass;
+  for (const comparison& one : all) {
+    fail.push_back(one.if_fail.p);
+    pass.push_back(one.if_pass.p);
+  }
+  fail = holm(fail);
+  pass = holm(pass);
+  for (std::size_t i = 0; i < all.size(); ++i)
+    conclude(all[i], fail[i], pass[i]);
+}
+
+}  // namespace effect_detail
+
+// One effect for each skill that a record names, against the baseline of the
+// same models and tasks. Records of no arm are left out.
+[[nodiscard]] inline std::vector<effect> effects_of(
+    std::span<const record> records, std::uint64_t seed = 1) {
+  using namespace effect_detail;
+  std::set<std::string> skills;
+  for (const record& one : records)
+    if (one.of.arm == arm_with) skills.insert(one.of.skill);
+
+  std::vector<effect> out;
+  for (const std::string& skill : skills) {
+    cell_map cells;
+    for (const record& one : records) {
+      const bool with = one.of.arm == arm_with && one.of.skill == skill;
+      if (!with && one.of.arm != arm_without) continue;
+      add(cells[{one.of.model, one.of.task}], one, with);
+    }
+    effect made;
+    made.skill = skill;
+    std::vector<const std::pair<const cell_key, cell>*> all;
+    std::map<std::string, std::vector<const std::pair<const cell_key, cell>*>>
+        of_model;
+    for (const auto& entry : cells) {
+      all.push_back(&entry);
+      of_model[entry.first.first].push_back(&entry);
+      const auto* one = &entry;
+      comparison told = compare_cells(std::span(&one, 1), seed);
+      told.model = entry.first.first;
+      told.task = entry.first.second;
+      made.by_stratum.push_back(std::move(told));
+    }
+    made.over_all = compare_cells(all, seed);
+    made.over_all.all_models = made.over_all.all_tasks = true;
+    conclude(made.over_all, made.over_all.if_fail.p, made.over_all.if_pass.p);
+    if (of_model.size() > 1) {
+      for (const auto& [model, entries] : of_model) {
+        comparison told = compare_cells(entries, seed);
+        told.model = model;
+        told.all_tasks = true;
+        made.by_model.push_back(std::move(told));
+      }
+      conclude_all(made.by_model);
+    }
+    conclude_all(made.by_stratum);
+    out.push_back(std::move(made));
+  }
+  return out;
+}
+
+// ---- in words -------------------------------------------------------------
+
+namespace effect_detail {
+
+// "+23"; a difference in points of a hundred.
+[[nodiscard]] inline std::string points(double difference) {
+  char text[32];
+  const double rounded = std::round(difference * 100);
+  std::snprintf(text, sizeof text, "%+.0f", rounded == 0 ? 0.0 : rounded);
+  return text;
+}
+
+[[nodiscard]] inline std::string p_words(double p) {
+  char text[32];
+  if (p < 0.001) return "p < 0.001";
+  std::snprintf(text, sizeof text, p < 0.1 ? "p = %.3f" : "p = %.2f", p);
+  return text;
+}
+
+[[nodiscard]] inline std::string of_words(rate seen) {
+  return std::to_string(seen.passed) + " of " + std::to_string(seen.of);
+}
+
+}  // namespace effect_detail
+
+// The verdict as one or two sentences that stand alone.
+[[nodiscard]] inline std::string words_of(const comparison& of) {
+  using namespace effect_detail;
+  if (of.said == verdict::not_compared)
+    return "not compared: there are " + std::to_string(of.with.outputs) +
+           " outputs with the skill and " + std::to_string(of.without.outputs) +
+           " without";
+  const estimate& gap = *of.if_fail.difference;
+  std::string text(name(of.said));
+  text += ": " + of_words(correct_rate(of.with, false)) +
+          " outputs are correct with the skill and " +
+          of_words(correct_rate(of.without, false)) + " without: " +
+          points(gap.value) + " points (95%: " +
+          points(gap.at95.low) + " to " + points(gap.at95.high) + "; " +
+          p_words(of.counted_p) + ")";
+  const std::size_t unjudged = of.with.unjudged + of.without.unjudged;
+  if (unjudged > 0) {
+    text += "; " + std::to_string(unjudged) + " more " +
+            (unjudged == 1 ? "is" : "are") + " unjudged";
+    if (of.if_fail.said != of.if_pass.said)
+      text += ", which decides: " + std::string(name(of.if_fail.said)) +
+              " if they fail, " + std::string(name(of.if_pass.said)) +
+              " if they pass";
+  }
+  if (of.missing) {
+    text += ". About " + std::to_string(of.missing->an_arm) +
+            " more draws in each arm would show a difference " +
+            (of.missing->seen ? "like this one" : "of " +
+             std::to_string(static_cast<int>(std::lround(
+                 sought_difference * 100))) + " points");
+  }
+  if (of.token_ratio) {
+    char cost[160];
+    std::snprintf(cost, sizeof cost,
+                  ". With the skill an output takes %.2f times the tokens "
+                  "(95%%: %.2f to %.2f, over %zu task%s)",
+                  of.token_ratio->value, of.token_ratio->at95.low,
+                  of.token_ratio->at95.high, of.token_tasks,
+                  of.token_tasks == 1 ? "" : "s");
+    text += cost;
+  }
+  return text + ".";
+}
+
+}  // namespace skillbench

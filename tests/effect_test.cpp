@@ -1,0 +1,194 @@
+#include <doctest/doctest.h>
+
+#include <string>
+#include <vector>
+
+#include <skillbench/effect.hpp>
+
+using namespace skillbench;
+
+namespace {
+
+struct pile {
+  std::vector<record> records;
+
+  pile& put(std::string task, bool with, outcome what, int times,
+            std::int64_t tokens = 0, std::string model = "m") {
+    for (int i = 0; i < times; ++i) {
+      record one;
+      one.of.model = model;
+      one.of.task = task;
+      one.of.arm = with ? arm_with : arm_without;
+      one.of.skill = with ? "s" : "";
+      one.what = what;
+      if (tokens) one.of.output_tokens = tokens + i;
+      records.push_back(one);
+    }
+    return *this;
+  }
+  pile& pass(std::string task, bool with, int passed, int of,
+             std::int64_t tokens = 0, std::string model = "m") {
+    put(task, with, outcome::correct, passed, tokens, model);
+    return put(task, with, outcome::wrong, of - passed, tokens, model);
+  }
+  effect only() const {
+    const auto all = effects_of(records);
+    REQUIRE(all.size() == 1);
+    return all[0];
+  }
+};
+
+}  // namespace
+
+TEST_CASE("effect: five of five against five of five says nothing") {
+  const auto told = pile().pass("a", true, 5, 5).pass("a", false, 5, 5).only();
+  CHECK(told.over_all.said == verdict::inconclusive);
+  REQUIRE(told.over_all.missing.has_value());
+  CHECK_FALSE(told.over_all.missing->seen);
+  CHECK(words_of(told.over_all).starts_with(
+      "inconclusive: 5 of 5 outputs are correct with the skill and 5 of 5 "
+      "without: +0 points (95%: -46 to +46; p = 1.00). About "));
+}
+
+TEST_CASE("effect: a difference that is one") {
+  const auto up = pile().pass("a", true, 18, 30).pass("a", false, 5, 30).only();
+  CHECK(up.over_all.said == verdict::helps);
+  CHECK_FALSE(up.over_all.missing.has_value());
+  const auto down =
+      pile().pass("a", true, 5, 30).pass("a", false, 18, 30).only();
+  CHECK(down.over_all.said == verdict::hurts);
+  CHECK(down.over_all.if_fail.difference->value ==
+        -up.over_all.if_fail.difference->value);
+}
+
+TEST_CASE("effect: arms are compared within tasks") {
+  // Summed, 20 of 40 against 20 of 40; in each task the skill is ahead, and the
+  // arms took the tasks in other shares.
+  pile p;
+  p.pass("easy", true, 10, 10).pass("easy", false, 19, 30);
+  p.pass("hard", true, 10, 30).pass("hard", false, 1, 10);
+  const auto told = p.only();
+  CHECK(told.over_all.with.correct == 20);
+  CHECK(told.over_all.without.correct == 20);
+  CHECK(told.over_all.if_fail.difference->value > 0.29);
+  CHECK(told.over_all.said == verdict::helps);
+}
+
+TEST_CASE("effect: unjudged outputs are read both ways") {
+  pile p;
+  p.pass("a", true, 18, 30).pass("a", false, 5, 20);
+  p.put("a", false, outcome::unjudged, 10);
+  const auto told = p.only();
+  CHECK(told.over_all.if_fail.said == verdict::helps);
+  CHECK(told.over_all.if_pass.said == verdict::inconclusive);
+  CHECK(told.over_all.said == verdict::inconclusive);
+  CHECK(words_of(told.over_all).find(
+            "10 more are unjudged, which decides: helps if they fail, "
+            "inconclusive if they pass") != std::string::npos);
+}
+
+TEST_CASE("effect: the same rate for more tokens") {
+  // Narrow enough to say that nothing much is gained.
+  pile p;
+  p.pass("a", true, 300, 300, 2000).pass("a", false, 300, 300, 1000);
+  const auto told = p.only();
+  CHECK(told.over_all.said == verdict::costs_more_for_nothing);
+  REQUIRE(told.over_all.token_ratio.has_value());
+  CHECK(told.over_all.token_ratio->value > 1.8);
+  CHECK(told.over_all.token_tasks == 1);
+  CHECK(*told.over_all.cost_with.per_correct ==
+        doctest::Approx(2149.5).epsilon(1e-9));
+
+  // Cheaper, or the same within the noise, is no cost.
+  pile cheap;
+  cheap.pass("a", true, 300, 300, 900).pass("a", false, 300, 300, 1000);
+  CHECK(cheap.only().over_all.said == verdict::inconclusive);
+
+  // An unjudged output may have been a gain.
+  pile open;
+  open.pass("a", true, 150, 150, 2000).pass("a", false, 150, 150, 1000);
+  open.put("a", true, outcome::unjudged, 50).pass("a", false, 0, 50);
+  CHECK(open.only().over_all.if_fail.difference->at95.high < small_gain);
+  CHECK(open.only().over_all.said == verdict::inconclusive);
+
+  // With few draws the gain might be large: nothing is said.
+  const auto few =
+      pile().pass("a", true, 5, 5, 2000).pass("a", false, 5, 5, 1000).only();
+  CHECK(few.over_all.said == verdict::inconclusive);
+  CHECK(few.over_all.token_ratio->at95.low > 1);
+}
+
+TEST_CASE("effect: tokens that nobody reported are not zero") {
+  const auto told = pile().pass("a", true, 1, 2).pass("a", false, 1, 2).only();
+  CHECK_FALSE(told.over_all.token_ratio.has_value());
+  CHECK(told.over_all.cost_with.counted == 0);
+  CHECK_FALSE(told.over_all.cost_with.per_correct.has_value());
+}
+
+TEST_CASE("effect: pairs are those that samples declare") {
+  pile p;
+  p.pass("a", true, 8, 8).pass("a", false, 1, 8);
+  CHECK_FALSE(p.only().over_all.paired.has_value());
+  for (std::size_t i = 0; i < 16; ++i)
+    p.records[i].of.pair = std::to_string(i % 8);
+  const auto told = p.only();
+  REQUIRE(told.over_all.paired.has_value());
+  CHECK(told.over_all.paired->pairs == 8);
+  CHECK(told.over_all.paired->only_with == 7);
+  CHECK(told.over_all.paired->only_without == 0);
+  CHECK(told.over_all.paired->p == doctest::Approx(0.015625));
+  p.records[0].of.pair = "another";
+  CHECK(p.only().over_all.paired->pairs == 7);
+}
+
+TEST_CASE("effect: many comparisons make each harder to win") {
+  pile one, many;
+  one.pass("t0", true, 9, 10).pass("t0", false, 3, 10);
+  many = one;
+  for (const char* task : {"t1", "t2", "t3", "t4", "t5", "t6"})
+    many.pass(task, true, 5, 10).pass(task, false, 5, 10);
+  CHECK(one.only().by_stratum[0].said == verdict::helps);
+  const auto told = many.only();
+  REQUIRE(told.by_stratum.size() == 7);
+  CHECK(told.by_stratum[0].task == "t0");
+  CHECK(told.by_stratum[0].if_fail.p < significance);
+  CHECK(told.by_stratum[0].counted_p > significance);
+  CHECK(told.by_stratum[0].said == verdict::inconclusive);
+}
+
+TEST_CASE("effect: models and skills") {
+  pile p;
+  p.pass("a", true, 18, 30, 0, "x").pass("a", false, 5, 30, 0, "x");
+  p.pass("a", true, 5, 30, 0, "y").pass("a", false, 18, 30, 0, "y");
+  const auto told = p.only();
+  REQUIRE(told.by_model.size() == 2);
+  CHECK(told.by_model[0].model == "x");
+  CHECK(told.by_model[0].said == verdict::helps);
+  CHECK(told.by_model[1].said == verdict::hurts);
+  CHECK(told.over_all.said == verdict::inconclusive);
+
+  // A second skill has the same baseline and an effect of its own.
+  for (int i = 0; i < 30; ++i) {
+    record one;
+    one.of.model = "x";
+    one.of.task = "a";
+    one.of.arm = arm_with;
+    one.of.skill = "other";
+    one.what = outcome::correct;
+    p.records.push_back(one);
+  }
+  const auto both = effects_of(p.records);
+  REQUIRE(both.size() == 2);
+  CHECK(both[0].skill == "other");
+  CHECK(both[0].over_all.with.outputs == 30);
+  CHECK(both[1].over_all.with.outputs == 60);
+}
+
+TEST_CASE("effect: an empty arm is not compared") {
+  const auto told = pile().pass("a", true, 3, 3).only();
+  CHECK(told.over_all.said == verdict::not_compared);
+  CHECK(words_of(told.over_all) ==
+        "not compared: there are 3 outputs with the skill and 0 without");
+  CHECK(effects_of({}).empty());
+  CHECK(effects_of(pile().pass("a", false, 3, 3).records).empty());
+}
