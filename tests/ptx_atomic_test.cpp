@@ -92,7 +92,7 @@ TEST_CASE("atomic: 128 bits are loaded, stored, exchanged and compared whole") {
 }
 
 TEST_CASE("atomic: a discarded line holds nothing") {
-  auto r = kit::kernel(kit::start + "st.global.u32 [%rd0], %r1; add.s64 %rd5, %p_0, 128; setp.ne.u32 %p1, %r1, 0; @%p1 ret; discard.global.L2 [%rd5], 128; ret;", 64);
+  auto r = kit::kernel(kit::start + "st.global.u32 [%rd0], %r1; bar.sync 0; add.s64 %rd5, %p_0, 128; setp.ne.u32 %p1, %r1, 0; @%p1 ret; discard.global.L2 [%rd5], 128; ret;", 64);
   r.cta.x = 60;
   const auto told = kit::launch(r);
   CHECK(told.trouble == "");

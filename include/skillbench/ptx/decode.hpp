@@ -170,6 +170,8 @@ class decoding {
   std::uint8_t target_any(const operand& named);
   // The carry flag of the function, as the next source or target.
   void carry_in();
+  // The end of a lane's stack, as the next source.
+  void stack_top();
   void carry_out();
   // The same for an operand that goes to program::more, kept behind those that
   // the instruction has there; `_` is a target that is discarded.

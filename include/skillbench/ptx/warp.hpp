@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <string>
 #include <type_traits>
 #include <vector>
 
@@ -41,6 +42,10 @@ struct launch_state {
   std::uint64_t barriers = 0;
   std::uint64_t phases = 0;           // of mbarriers, completed
   bool stop = false;                  // a finding or a bound ended the launch
+  std::string printed;                // by vprintf, as much as is kept
+  std::uint64_t printed_lost = 0;     // bytes that were not
+  std::uint64_t heap_bytes = 0;       // of malloc, not freed
+  std::size_t heap_blocks = 0;        // ever given
 };
 
 // Lanes at one instruction.
@@ -76,6 +81,7 @@ struct warp {
   lane_mask cluster_owes = 0;            // arrived, and have not waited
   const char* refusal = nullptr;         // an operation found no way to go on
   std::vector<fragment> fragments;
+  std::vector<lane_mask> inside;         // by function: lanes in it, when there are calls by pointer
 
   std::vector<file_line> storage;
   std::vector<file_line> shade_storage;
