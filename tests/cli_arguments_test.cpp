@@ -65,6 +65,11 @@ TEST_CASE("cli/arguments: the other commands") {
   CHECK(parsed<doctor_command>({"doctor", "--json"}).json);
   CHECK(parsed<families_command>({"families", "--json"}).json);
   CHECK(parsed<completion_command>({"completion", "zsh"}).shell == "zsh");
+  CHECK(parsed<run_command>({"run", "a", "--cache", "c"}).cache.folder == "c");
+  CHECK(parsed<check_command>({"check", "a", "--no-cache"}).cache.off);
+  CHECK(parsed<selftest_command>({"selftest", "--no-cache"}).cache.off);
+  CHECK(parsed<doctor_command>({"doctor", "--cache=c"}).cache.folder == "c");
+  CHECK_FALSE(parsed<run_command>({"run", "a"}).cache.off);
   parsed<version_command>({"version"});
   parsed<version_command>({"--version"});
 }
@@ -84,6 +89,7 @@ TEST_CASE("cli/arguments: a value that makes no sense is refused") {
   refused({"run", "x", "--seed", "-1"});
   refused({"run", "x", "--seed", "99999999999999999999999"});
   refused({"run", "x", "--device", "rocm"});
+  refused({"run", "x", "--cache", "c", "--no-cache"});
   refused({"check"});
   refused({"check", "a", "b"});
   refused({"completion", "powershell"});

@@ -253,3 +253,102 @@ TEST_CASE("program: completion is a script that bash reads") {
   CHECK(std::system(("bash -n '" + (here.path / "script").string() + "'")
                         .c_str()) == 0);
 }
+
+// Compiles, and is refused by every launch: judged as fast as it is compiled.
+const std::string too_wide =
+    "/* skillbench\n"
+    "{\"family\": \"geglu\", \"entry\": \"geglu<{T}>\", \"args\": [\"x\", "
+    "\"y\", \"rows\", \"cols\"],\n"
+    " \"grid\": [\"rows\"], \"block\": [\"2048\"], \"shared_bytes\": \"0\"}\n"
+    "*/\n"
+    "#include <cuda_fp16.h>\n#include <cuda_bf16.h>\n"
+    "namespace {\n"
+    "template <typename T>\n"
+    "__global__ void geglu(const T* x, T* y, int rows, int cols) {\n"
+    "  y[0] = x[0];\n"
+    "}\n"
+    "}\n";
+
+// A line of records without its times.
+std::string timeless(std::string text) {
+  for (std::size_t at = 0; (at = text.find("\"seconds\":{", at)) != text.npos;)
+    text.erase(at, text.find('}', at) + 1 - at);
+  return text;
+}
+
+TEST_CASE("program: a cached compile gives the same record but for times") {
+  const folder here;
+  here.write("out/m/baseline/geglu/1.cu", too_wide);
+  here.write("out/m/baseline/geglu/2.md", broken);
+  const ran first = run(here, "run out --json --cache kept/deep");
+  CHECK(has(first.out, "\"code\":\"launch_refused\""));
+  CHECK(has(first.out, "\"code\":\"compile_error\""));
+  CHECK(has(first.trouble, "compile cache: 0 hits, 6 misses\n"));
+  const ran again = run(here, "run out --json --cache kept/deep --jobs 1");
+  CHECK(has(again.trouble, "compile cache: 6 hits, 0 misses\n"));
+  CHECK(timeless(again.out) == timeless(first.out));
+  const ran none = run(here, "run out --json --no-cache");
+  CHECK(timeless(none.out) == timeless(first.out));
+  CHECK_FALSE(has(none.trouble, "cache"));
+
+  // Every entry harmed: compiled anew, and told.
+  for (const auto& each : fs::directory_iterator(here.path / "kept/deep"))
+    if (fs::file_size(each) > 0)
+      std::ofstream(each.path(), std::ios::app) << "x";
+  const ran harmed = run(here, "run out --json --cache kept/deep");
+  CHECK(has(harmed.trouble, "0 hits, 6 misses"));
+  CHECK(has(harmed.trouble, "8 damaged entries removed"));
+  CHECK(timeless(harmed.out) == timeless(first.out));
+}
+
+TEST_CASE("program: what an #include can read is not cached") {
+  const folder here;
+  std::string source = too_wide;
+  source.replace(source.find("<cuda_fp16.h>"), 13, "\"cuda_fp16.h\"");
+  here.write("k.cu", source);
+  for (int i = 0; i < 2; ++i)
+    CHECK(has(run(here, "run k.cu --json --cache kept").trouble,
+              "0 hits, 0 misses, 3 compiles that cannot be cached"));
+}
+
+TEST_CASE("program: the place of the cache, and what is said without one") {
+  const folder here;
+  here.write("k.cu", too_wide);
+  const auto told = [&](const std::string& settings, const std::string& words) {
+    const std::string command = "cd '" + here.path.string() + "' && env " +
+                                settings + " '" SKILLBENCH_PROGRAM "' " + words +
+                                " >.out 2>.trouble </dev/null";
+    ran made;
+    const int status = std::system(command.c_str());
+    if (WIFEXITED(status)) made.code = WEXITSTATUS(status);
+    made.out = here.read(".out");
+    made.trouble = here.read(".trouble");
+    return made;
+  };
+  const std::string home = "-u SKILLBENCH_CACHE -u XDG_CACHE_HOME ";
+  ran one = told(home + "HOME=" + here.path.string(), "run k.cu --json");
+  CHECK(one.code == 0);
+  CHECK(fs::exists(here.path / ".cache/skillbench"));
+  one = told(home + "HOME=" + here.path.string(), "doctor");
+  CHECK(has(one.out, "yes      compile cache"));
+  CHECK(has(one.out, "5 entries in "));
+
+  one = told(home + "-u HOME", "run k.cu --json");
+  CHECK(one.code == 0);
+  CHECK(has(one.trouble, "there is no compile cache: neither HOME nor"));
+  one = told(home + "-u HOME", "doctor");
+  CHECK(has(one.out, "no       compile cache"));
+  CHECK(has(one.out, "SKILLBENCH_CACHE"));
+
+  one = told("SKILLBENCH_CACHE=/proc/nowhere", "run k.cu --json");
+  CHECK(one.code == 0);
+  CHECK(has(one.trouble, "there is no compile cache: cannot make the folder"));
+  one = told("SKILLBENCH_CACHE=", "run k.cu --json");
+  CHECK(one.code == 0);
+  CHECK_FALSE(has(one.trouble, "cache"));
+
+  one = told("A=B", "run k.cu --json --cache /proc/nowhere");
+  CHECK(one.code == 3);
+  CHECK(has(one.trouble, "--cache: cannot make the folder /proc/nowhere"));
+  CHECK(told("A=B", "run k.cu --cache a --no-cache").code == 2);
+}

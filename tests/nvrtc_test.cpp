@@ -1,5 +1,8 @@
 #include <doctest/doctest.h>
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <string>
 #include <vector>
 
@@ -91,6 +94,25 @@ TEST_CASE("nvrtc: a template compiles for two types, with its resources") {
   CHECK(told.resources[1].stack_bytes == 0);
   CHECK_FALSE(has(told.log, "ptxas info"));
   CHECK_FALSE(told.log_cut);
+}
+
+TEST_CASE("nvrtc: names of internal linkage are the same in every process") {
+  if (!compiler()) return;
+  const std::string source =
+      "namespace { __device__ int held; }\n"
+      "static __global__ void k(int* y) { *y = ++held; }\n";
+  const nvrtc_answer told = compiled(source, {"k"});
+  REQUIRE_MESSAGE(told.ok, told.log);
+  CHECK(has(told.ptx, "candidate_cu"));  // the name of `held` is made up
+  const pid_t other = ::fork();
+  REQUIRE(other >= 0);
+  if (other == 0) {
+    const auto again = compiler()->compile(source, {"k"});
+    ::_exit(again && again.value().ptx == told.ptx ? 0 : 1);
+  }
+  int status = 1;
+  ::waitpid(other, &status, 0);
+  CHECK(status == 0);
 }
 
 TEST_CASE("nvrtc: line numbers are in the PTX when they are asked for") {

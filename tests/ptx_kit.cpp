@@ -196,6 +196,13 @@ report launch(const request& asked) {
     std::memcpy(plan.parameters.data() + 8 * i, &global.at(i).base, 8);
   for (std::size_t i = 0; i < asked.numbers.size(); ++i)
     std::memcpy(plan.parameters.data() + 8 * asked.blocks.size() + 4 * i, &asked.numbers[i], 4);
+  for (std::size_t i = 0; i < asked.maps.size(); ++i) {
+    const std::size_t at = (8 * asked.blocks.size() + 4 * asked.numbers.size() + 63) / 64 * 64 + 128 * i;
+    plan.parameters.resize(at + 128);
+    ptx::tensor_map map = asked.maps[i];
+    map.address = global.at(map.address).base;
+    ptx::encode(map, plan.parameters.data() + at);
+  }
   const auto done = machine.launch(code.value(), plan);
   if (!done) out.trouble = words_of(done.error());
   else {
@@ -217,19 +224,23 @@ std::unique_ptr<skillbench::device> device() {
 }
 
 std::string entry(const std::string& body, int pointers, int numbers,
-                  const std::string& declare) {
+                  const std::string& declare, int maps) {
   std::string t = ".visible .entry k(";
   for (int i = 0; i < pointers; ++i)
     t += std::string(i ? ", " : "") + ".param .u64 p" + std::to_string(i);
   for (int i = 0; i < numbers; ++i)
     t += std::string(i || pointers ? ", " : "") + ".param .u32 n" + std::to_string(i);
-  t += ")\n{\n.reg .b32 %r<64>;\n.reg .b64 %rd<64>;\n.reg .b16 %rs<64>;\n"
+  for (int i = 0; i < maps; ++i)
+    t += std::string(i || pointers || numbers ? ", " : "") + ".param .align 64 .b8 m" + std::to_string(i) + "[128]";
+  t += ")\n{\n.reg .b64 %m_<8>;\n.reg .b32 %r<64>;\n.reg .b64 %rd<64>;\n.reg .b16 %rs<64>;\n"
        ".reg .f32 %f<64>;\n.reg .pred %p<32>;\n.reg .b64 %p_<8>;\n.reg .b32 %n_<8>;\n" +
        declare + "\n";
   for (int i = 0; i < pointers; ++i) {
     const std::string n = std::to_string(i);
     t += "ld.param.u64 %p_" + n + ", [p" + n + "];\ncvta.to.global.u64 %p_" + n + ", %p_" + n + ";\n";
   }
+  for (int i = 0; i < maps; ++i)
+    t += "mov.b64 %m_" + std::to_string(i) + ", m" + std::to_string(i) + ";\ncvta.param.u64 %m_" + std::to_string(i) + ", %m_" + std::to_string(i) + ";\n";
   for (int i = 0; i < numbers; ++i)
     t += "ld.param.u32 %n_" + std::to_string(i) + ", [n" + std::to_string(i) + "];\n";
   return t + body + "\n}\n";

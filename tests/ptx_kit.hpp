@@ -15,6 +15,7 @@
 #include <vector>
 
 #include <skillbench/device.hpp>
+#include <skillbench/ptx/tensor_map.hpp>
 
 namespace kit {
 
@@ -74,6 +75,8 @@ struct request {
   std::uint64_t shared_bytes = 0, seed = 0, most_instructions = 50'000'000;
   std::vector<block> blocks;           // pointers, the first parameters
   std::vector<std::uint32_t> numbers;  // 32-bit parameters after them
+  std::vector<skillbench::ptx::tensor_map> maps;  // after those; `address` is
+                                                  // the number of a block
   bool share_registers = true;         // see ptx/allocate.hpp
 };
 
@@ -95,10 +98,11 @@ inline const std::string header =
     ".version 8.5\n.target sm_90a\n.address_size 64\n";
 
 // An entry with `pointers` parameters p0, p1, ... loaded to %p_0, ... as global
-// addresses, `numbers` parameters n0, ... in %n_0, ..., and plenty of registers:
+// addresses, `numbers` parameters n0, ... in %n_0, ..., `maps` tensor maps m0,
+// ... whose generic addresses are in %m_0, ..., and plenty of registers:
 // %r<64> b32, %rd<64> b64, %rs<64> b16, %f<64> f32, %p<32> predicates.
 std::string entry(const std::string& body, int pointers = 1, int numbers = 0,
-                  const std::string& declare = "");
+                  const std::string& declare = "", int maps = 0);
 
 template <typename T>
 std::string bytes_of(const std::vector<T>& values) {

@@ -45,6 +45,7 @@ struct image {
   std::string ptx;
   std::string log;         // NVRTC's and ptxas', capped
   bool log_cut = false;
+  bool gave_up = false;    // out of memory, say: no last word on the source
   std::vector<kernel_image> kernels;  // same order as the entries asked for
   double cpu_seconds = 0.0;
 };
@@ -127,6 +128,8 @@ class device {
   // Makes `ptx` the module that the next runs use.
   [[nodiscard]] virtual result<done> load(const std::string& ptx) = 0;
   [[nodiscard]] virtual result<run_report> run(const job&) = 0;
+  // CPU time that it has used so far, in a process of its own; 0: not told.
+  [[nodiscard]] virtual double cpu_used() const { return 0.0; }
 };
 
 }  // namespace skillbench

@@ -55,6 +55,10 @@ inline constexpr std::array<std::uint32_t, 64> constants{
 
 using words = std::array<std::uint32_t, 8>;
 
+inline constexpr words start{0x6a09e667u, 0xbb67ae85u, 0x3c6ef372u,
+                             0xa54ff53au, 0x510e527fu, 0x9b05688cu,
+                             0x1f83d9abu, 0x5be0cd19u};
+
 // Takes one block of 64 bytes into the state.
 inline void take(words& state, const unsigned char* block) noexcept {
   std::array<std::uint32_t, 64> w{};
@@ -88,8 +92,7 @@ inline void take(words& state, const unsigned char* block) noexcept {
 
 // 64 hexadecimal digits.
 [[nodiscard]] inline std::string sha256(std::string_view text) {
-  sha::words state{0x6a09e667u, 0xbb67ae85u, 0x3c6ef372u, 0xa54ff53au,
-                   0x510e527fu, 0x9b05688cu, 0x1f83d9abu, 0x5be0cd19u};
+  sha::words state = sha::start;
   const auto* const bytes =
       reinterpret_cast<const unsigned char*>(text.data());
   std::size_t at = 0;

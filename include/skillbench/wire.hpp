@@ -101,7 +101,8 @@ void fields(A& with, T& it) {
 
 template <typename A, like<image> T>
 void fields(A& with, T& it) {
-  with(it.ok, it.ptx, it.log, it.log_cut, it.kernels, it.cpu_seconds);
+  with(it.ok, it.ptx, it.log, it.log_cut, it.gave_up, it.kernels,
+       it.cpu_seconds);
 }
 
 template <typename A, like<buffer> T>

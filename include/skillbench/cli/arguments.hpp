@@ -18,6 +18,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <skillbench/cli/cache.hpp>
 #include <skillbench/cli/text.hpp>
 #include <skillbench/version.hpp>
 
@@ -39,6 +40,7 @@ struct run_command {
   std::uint64_t seed = 1;
   int jobs = 1;
   bool json = false;
+  cache_choice cache;
 };
 
 struct check_command {
@@ -46,6 +48,7 @@ struct check_command {
   std::string device = "auto";
   std::uint64_t seed = 1;
   bool json = false;
+  cache_choice cache;
 };
 
 struct families_command {
@@ -61,10 +64,12 @@ struct selftest_command {
   std::string device = "auto";
   std::uint64_t seed = 1;
   int jobs = 1;
+  cache_choice cache;
 };
 
 struct doctor_command {
   bool json = false;
+  cache_choice cache;
 };
 
 struct version_command {};
@@ -120,6 +125,16 @@ inline void add_jobs(CLI::App& to, int& jobs) {
       ->check(CLI::Range(1, 1024));
 }
 
+inline void add_cache(CLI::App& to, cache_choice& cache) {
+  auto* const folder =
+      to.add_option("--cache", cache.folder,
+                    "folder of the compile cache (default: $SKILLBENCH_CACHE, "
+                    "$XDG_CACHE_HOME/skillbench or ~/.cache/skillbench)")
+          ->type_name("DIR");
+  to.add_flag("--no-cache", cache.off, "compile everything anew")
+      ->excludes(folder);
+}
+
 // The command line as CLI11 knows it; the members are what it fills.
 struct words {
   CLI::App app{"skillbench judges the CUDA kernels that models wrote.",
@@ -156,6 +171,7 @@ struct words {
         ->type_name("");
     add_device(*to_run, run.device, run.seed);
     add_jobs(*to_run, run.jobs);
+    add_cache(*to_run, run.cache);
     to_run
         ->add_option("-o,--out", run.out,
                      "folder for the records (default: skillbench-results)")
@@ -183,6 +199,7 @@ struct words {
                      "what it was asked for (default: what its manifest says)")
         ->type_name("NAME");
     add_device(*to_check, check.device, check.seed);
+    add_cache(*to_check, check.cache);
     to_check->add_flag("--json", check.json, "the record as a JSON line");
     to_check->footer(
         "Examples:\n"
@@ -214,6 +231,7 @@ struct words {
         ->type_name("DIR");
     add_device(*to_selftest, selftest.device, selftest.seed);
     add_jobs(*to_selftest, selftest.jobs);
+    add_cache(*to_selftest, selftest.cache);
     to_selftest->footer(
         "Examples:\n"
         "  skillbench selftest\n"
@@ -221,6 +239,7 @@ struct words {
 
     CLI::App* const to_doctor = app.add_subcommand(
         "doctor", "say what this machine can do, and what is missing");
+    add_cache(*to_doctor, doctor.cache);
     to_doctor->add_flag("--json", doctor.json, "as JSON");
     to_doctor->footer("Examples:\n  skillbench doctor");
 

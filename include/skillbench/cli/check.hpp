@@ -181,7 +181,7 @@ inline void print_cases(const record& told, stream& out) {
   }
   const extracted pieces = extract(of.output);
 
-  auto opened = devices::open(asked.device);
+  auto opened = devices::open(asked.device, asked.cache);
   if (!opened) {
     complain(opened.error().what);
     return exit_code::broken;

@@ -20,6 +20,8 @@
 #include <vector>
 
 #include <skillbench/child.hpp>
+#include <skillbench/cli/cache.hpp>
+#include <skillbench/compile_cache.hpp>
 #include <skillbench/cuda/library.hpp>
 #include <skillbench/device.hpp>
 #include <skillbench/device/remote.hpp>
@@ -47,7 +49,7 @@ class devices {
   // `wanted` is auto, ptx or cuda. Looks for all that is needed, so that what
   // is missing is told once and not for every candidate.
   [[nodiscard]] static result<std::unique_ptr<devices>> open(
-      const std::string& wanted) {
+      const std::string& wanted, const cache_choice& cache = {"", true}) {
     if (wanted == "cuda") {
       const driver_state driver = driver_status();
       return fault{reason::no_device,
@@ -67,6 +69,9 @@ class devices {
     made->command_.arguments = {worker_command};
     made->command_.environment = toolkit_environment(cuda.value());
     made->toolkit_ = std::move(cuda).value();
+    auto cached = open_cache(cache, made->toolkit_, made->command_.program);
+    if (!cached) return cached.error();
+    made->cached_ = std::move(cached).value();
     return made;
   }
 
@@ -76,8 +81,11 @@ class devices {
       return fault{reason::cancelled, "stopped before it was judged"};
     auto started = remote::start(command_);
     if (!started) return started.error();
-    return std::unique_ptr<device>(
+    std::unique_ptr<device> made(
         new running(*this, std::move(started).value()));
+    if (cached_.cache)
+      made = std::make_unique<cached_device>(std::move(made), *cached_.cache);
+    return made;
   }
 
   // Ends every child; what waits for one gets reason::child_died.
@@ -94,6 +102,15 @@ class devices {
   }
 
   [[nodiscard]] const toolkit& cuda() const noexcept { return toolkit_; }
+
+  // What the user is told of the compile cache, or "".
+  [[nodiscard]] std::string cache_note() const {
+    return cached_.note.empty() ? ""
+                                : "there is no compile cache: " + cached_.note;
+  }
+  [[nodiscard]] std::string cache_words() const {
+    return cached_.cache ? cache_summary(*cached_.cache) : "";
+  }
 
  private:
   devices() = default;
@@ -127,6 +144,9 @@ class devices {
     [[nodiscard]] result<run_report> run(const job& it) override {
       return child_->run(it);
     }
+    [[nodiscard]] double cpu_used() const override {
+      return child_->cpu_used();
+    }
 
    private:
     devices& of_;
@@ -135,6 +155,7 @@ class devices {
 
   child_command command_;
   toolkit toolkit_;
+  chosen_cache cached_;
   std::mutex lock_;
   std::vector<pid_t> children_;
   std::atomic<bool> stopped_ = false;

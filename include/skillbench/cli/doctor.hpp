@@ -3,14 +3,20 @@
 //
 // Layer   7. Asks each door the question that a run would ask.
 
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <skillbench/cli/arguments.hpp>
+#include <skillbench/cli/cache.hpp>
 #include <skillbench/cli/devices.hpp>
 #include <skillbench/cli/text.hpp>
 #include <skillbench/cuda/library.hpp>
+#include <skillbench/disk_cache.hpp>
 #include <skillbench/json_text.hpp>
 #include <skillbench/version.hpp>
 
@@ -44,7 +50,53 @@ struct examined {
   return missing;
 }
 
-[[nodiscard]] inline std::vector<examined> examine() {
+// The compile cache; nothing is made or changed.
+[[nodiscard]] inline examined examine_cache(const cache_choice& asked) {
+  using state = examined::state;
+  examined told{"compile cache", state::absent, "", ""};
+  const std::string remedy =
+      "nothing: sources are compiled anew each time. Or set " +
+      std::string(cache_variable) + " to a folder of yours";
+  const cache_place place = asked.off || !asked.folder.empty()
+                                ? cache_place{asked.folder, "", asked.off}
+                                : default_cache_place();
+  if (place.folder.empty() || asked.off) {
+    told.what = asked.off ? "turned off" : place.why_not;
+    if (!place.turned_off) told.remedy = remedy;
+    return told;
+  }
+  std::string there = place.folder;  // as far as the path exists
+  while (::access(there.c_str(), F_OK) != 0) {
+    const std::size_t end = there.find_last_of('/');
+    there = end == std::string::npos ? "." : end == 0 ? "/" : there.substr(0, end);
+  }
+  std::string why;
+  if (::access(there.c_str(), W_OK | X_OK) != 0)
+    why = there + " cannot be written: " + std::strerror(errno);
+  cache_usage seen;
+  if (why.empty() && there == place.folder) {
+    const auto looked = disk_cache::look(place.folder);
+    if (looked)
+      seen = looked.value();
+    else
+      why = looked.error().what;
+  }
+  if (!why.empty()) {
+    told.what = why;
+    told.remedy = remedy;
+    return told;
+  }
+  told.how = state::good;
+  told.what = fmt::format("{} in {} of at most {}, in {}",
+                          seen.entries == 1
+                              ? std::string("1 entry")
+                              : fmt::format("{} entries", seen.entries),
+                          size_words(seen.bytes), size_words(most_cache_bytes),
+                          place.folder);
+  return told;
+}
+
+[[nodiscard]] inline std::vector<examined> examine(const cache_choice& cache) {
   using state = examined::state;
   std::vector<examined> all;
   const std::string missing = missing_processor_features();
@@ -86,6 +138,8 @@ struct examined {
                    wrong.empty() ? "" : std::string(toolkit_advice)});
   }
 
+  all.push_back(examine_cache(cache));
+
   const driver_state driver = driver_status();
   all.push_back({"GPU", driver.usable ? state::good : state::absent,
                  driver.what,
@@ -101,7 +155,7 @@ struct examined {
 
 [[nodiscard]] inline exit_code tell(const doctor_command& asked, stream& out) {
   using state = examined::state;
-  const std::vector<examined> all = examine();
+  const std::vector<examined> all = examine(asked.cache);
   bool usable = true;
   for (const examined& each : all) usable &= each.how != state::missing;
 

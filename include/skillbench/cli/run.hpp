@@ -40,12 +40,14 @@ inline void complain(stream& trouble, const std::string& what) {
     return exit_code::misuse;
   }
 
-  auto opened = devices::open(asked.device);
+  auto opened = devices::open(asked.device, asked.cache);
   if (!opened) {
     complain(trouble, opened.error().what);
     return exit_code::broken;
   }
   devices& on = *opened.value();
+  if (const std::string note = on.cache_note(); !note.empty())
+    complain(trouble, note);
 
   // Opened before anything is judged: a folder that cannot be written must not
   // cost an hour first.
@@ -98,6 +100,8 @@ inline void complain(stream& trouble, const std::string& what) {
     if (!judged) ended_by = judged.error();
   }
   line.end();
+  if (const std::string told = on.cache_words(); !told.empty())
+    trouble.line(told);
 
   if (!asked.json) print_summary(records, out);
   if (kept && !asked.json)

@@ -172,7 +172,7 @@ struct selftest_file {
              " holds no right/*.md and no wrong/*.md of a family");
     return exit_code::misuse;
   }
-  auto opened = devices::open(asked.device);
+  auto opened = devices::open(asked.device, asked.cache);
   if (!opened) {
     complain(opened.error().what);
     return exit_code::broken;
@@ -211,6 +211,8 @@ struct selftest_file {
     return run_campaign(samples, known, how);
   }();
   line.end();
+  if (const std::string told = on.cache_words(); !told.empty())
+    trouble.line(told);
   all.print(out);
   for (const std::string& each : differences) {
     out.line("");

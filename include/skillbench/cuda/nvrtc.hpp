@@ -45,6 +45,7 @@ struct nvrtc_answer {
   std::string ptx;                          // no trailing NUL
   std::string log;                          // UTF-8, printable
   bool log_cut = false;
+  bool gave_up = false;  // out of memory, or an error of the compiler's own
   std::vector<std::string> lowered;         // as PTX names the entries
   std::vector<kernel_resources> resources;  // same order
 };
@@ -355,28 +356,38 @@ class nvrtc {
     if (auto refused = refused_text(source, entries))
       return refusal(std::move(*refused));
 
-    program made{nullptr, call_.destroy};
-    if (const int status = call_.create(&made.handle, source.c_str(),
-                                        "candidate.cu", 0, nullptr, nullptr);
-        status != success) {
-      if (status == out_of_memory) return refusal(exhausted());
-      return fault{reason::library_failed,
-                   "nvrtcCreateProgram failed: " + words(status)};
-    }
-    for (const std::string& entry : entries)
-      if (const int status = call_.add_name(made.handle, entry.c_str());
-          status != success)
-        return refusal("launch manifest, entry \"" + entry + "\": error: " +
-                       words(status));
-
     const std::string arch = "-arch=" + target;
     std::vector<const char*> options{arch.c_str(), "-std=c++17",
                                      include_.c_str(),
                                      "--ptxas-options=-v"};
     if (!cccl_.empty()) options.push_back(cccl_.c_str());
     if (line_info) options.push_back("-lineinfo");
-    const int status = call_.compile(
-        made.handle, static_cast<int>(options.size()), options.data());
+    // Names of what has internal linkage would hold the number of the process.
+    options.push_back("--frandom-seed=1");
+
+    program made{nullptr, call_.destroy};
+    int status = success;
+    for (;;) {
+      status = call_.create(&made.handle, source.c_str(), "candidate.cu", 0,
+                            nullptr, nullptr);
+      if (status == out_of_memory) return exhausted();
+      if (status != success)
+        return fault{reason::library_failed,
+                     "nvrtcCreateProgram failed: " + words(status)};
+      for (const std::string& entry : entries)
+        if (status = call_.add_name(made.handle, entry.c_str());
+            status != success)
+          return refusal("launch manifest, entry \"" + entry +
+                         "\": error: " + words(status));
+      status = call_.compile(made.handle, static_cast<int>(options.size()),
+                             options.data());
+      // An older NVRTC does not know the last one, and has done nothing.
+      if (status != invalid_option ||
+          options.back() != std::string_view("--frandom-seed=1"))
+        break;
+      options.pop_back();
+      made.end();
+    }
 
     nvrtc_answer answer;
     std::string log;
@@ -386,7 +397,7 @@ class nvrtc {
       log = std::move(text).value();
       answer.log = nvrtc_text::readable(log);
     } catch (const std::bad_alloc&) {
-      return refusal(exhausted());
+      return exhausted();
     }
     answer.log_cut = nvrtc_text::cut(answer.log, most_log_bytes);
     answer.log = nvrtc_text::printable(answer.log);
@@ -394,13 +405,15 @@ class nvrtc {
     switch (status) {
       case success: break;
       case out_of_memory:
-        add_line(answer.log, exhausted());
+        add_line(answer.log, exhausted().log);
+        answer.gave_up = true;
         return answer;
       case compilation:
       case name_not_valid:
       case internal_error:
         if (answer.log.empty() || status != compilation)
           add_line(answer.log, "the compiler gave up: " + words(status));
+        answer.gave_up = status == internal_error;
         return answer;
       default:
         return fault{reason::library_failed,
@@ -438,8 +451,9 @@ class nvrtc {
 
  private:
   // Values of nvrtcResult.
-  static constexpr int success = 0, out_of_memory = 1, compilation = 6,
-                       name_not_valid = 10, internal_error = 11;
+  static constexpr int success = 0, out_of_memory = 1, invalid_option = 5,
+                       compilation = 6, name_not_valid = 10,
+                       internal_error = 11;
 
   struct calls {
     int (*version)(int*, int*) = nullptr;
@@ -462,8 +476,10 @@ class nvrtc {
     program(void* made, int (*by)(void**)) : handle(made), destroy(by) {}
     program(const program&) = delete;
     program& operator=(const program&) = delete;
-    ~program() {
+    ~program() { end(); }
+    void end() {
       if (handle) destroy(&handle);
+      handle = nullptr;
     }
   };
 
@@ -480,8 +496,10 @@ class nvrtc {
     return answer;
   }
 
-  [[nodiscard]] static std::string exhausted() {
-    return "the compiler ran out of memory";
+  [[nodiscard]] static nvrtc_answer exhausted() {
+    nvrtc_answer answer = refusal("the compiler ran out of memory");
+    answer.gave_up = true;
+    return answer;
   }
 
   static void add_line(std::string& log, const std::string& line) {

@@ -58,6 +58,7 @@ class ptx_device : public device {
     out.ptx = got.ptx;
     out.log = got.log;
     out.log_cut = got.log_cut;
+    out.gave_up = got.gave_up;
     for (std::size_t i = 0; i < asked.entries.size(); ++i) {
       kernel_image k;
       k.entry = asked.entries[i];

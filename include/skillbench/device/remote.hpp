@@ -138,7 +138,10 @@ class remote final : public device {
   }
 
   // CPU time that the process has used since it was started.
-  [[nodiscard]] double cpu_seconds() const { return process_.cpu_seconds(); }
+  [[nodiscard]] double cpu_seconds() const {
+    return ended_ ? cpu_at_end_ : process_.cpu_seconds();
+  }
+  [[nodiscard]] double cpu_used() const override { return cpu_seconds(); }
   [[nodiscard]] pid_t process_id() const noexcept { return process_.id(); }
 
  private:
@@ -197,6 +200,7 @@ class remote final : public device {
     // A dying process closes its channel a little before it can be reaped.
     if (why == reason::child_died)
       (void)process_.wait(deadline::in(2));
+    cpu_at_end_ = process_.cpu_seconds();  // nobody knows once it is reaped
     const child_end how = process_.stop();
 
     std::string what = "the worker " + program_ + ", at " + stage + ": ";
@@ -249,6 +253,7 @@ class remote final : public device {
   std::string program_;
   wire::greeting_text greeting_;
   std::optional<fault> ended_;
+  double cpu_at_end_ = 0.0;
 };
 
 }  // namespace skillbench

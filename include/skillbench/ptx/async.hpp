@@ -22,6 +22,7 @@
 
 #include <skillbench/ptx/memory.hpp>
 #include <skillbench/ptx/program.hpp>
+#include <skillbench/ptx/tensor_map.hpp>
 
 namespace skillbench::ptx {
 
@@ -83,6 +84,10 @@ struct shared_memory {
   std::vector<std::uint32_t> fences;    // fence.proxy.async, by warp
   std::vector<std::uint32_t> fenced_at; // the meeting of each warp's last one
   std::uint32_t meetings = 0;
+  // The last use by a thread of another CTA since the CTAs met: whoever exits
+  // then may pull the memory from under it.
+  bool visited = false;
+  std::uint32_t visitor = 0, visited_at = 0;  // rank and instruction
 
   void start(std::size_t warps, bool noting) {
     shadow.assign(shadow.size(), unwritten);
@@ -97,6 +102,7 @@ struct shared_memory {
       c.arrivals.clear();
     }
     meetings = 1;
+    visited = false;
     if (!noting) return;
     notes.assign(data.size() / 16 + 1, store_note{});
     fences.assign(warps, 0);
@@ -161,7 +167,9 @@ struct bulk_copy {
   std::uint32_t group = 0;
   std::uint64_t ticket = 0;       // of the range it reads, 0: none
   std::uint64_t from = 0, bytes = 0;
-  std::uint32_t plan = 0;         // what else `move` needs
+  std::uint32_t form = 0;         // index into program::bulk
+  tensor_map map;                 // of a box
+  std::int32_t at[5] = {};        // where the box starts
   void (*move)(launch_state&, cluster_state&, bulk_copy&) = nullptr;
 };
 

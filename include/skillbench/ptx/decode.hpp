@@ -184,6 +184,10 @@ class decoding {
   // offset, the width of the register and, where the text names a variable, its
   // space come back.
   void pointer(const operand& named, std::int64_t& offset, std::uint8_t& width, space& where);
+  // A copy of the copy engine: its index in program::bulk.
+  [[nodiscard]] std::int64_t add_bulk(const bulk_form& f);
+  // The kernel has operations that read shared memory asynchronously.
+  void notes_stores();
   [[nodiscard]] std::optional<std::uint64_t> literal(const operand& named) const;
   [[nodiscard]] const symbol* look_up(const std::string& name) const;
   decoder& kernel() { return whole_; }

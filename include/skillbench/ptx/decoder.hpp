@@ -26,6 +26,7 @@
 #include <skillbench/ptx/ops/arithmetic.hpp>
 #include <skillbench/ptx/ops/atomic.hpp>
 #include <skillbench/ptx/ops/async.hpp>
+#include <skillbench/ptx/ops/bulk.hpp>
 #include <skillbench/ptx/ops/cluster.hpp>
 #include <skillbench/ptx/ops/control.hpp>
 #include <skillbench/ptx/ops/convert.hpp>
@@ -54,7 +55,7 @@ namespace skillbench::ptx {
     ops::add_exchange_rows(table);
     ops::add_control_rows(table);
     ops::add_matrix_rows(table);
-    ops::add_async_rows(table);
+    ops::add_bulk_rows(table);
     ops::add_mbarrier_rows(table);
     ops::add_cluster_rows(table);
     ops::add_refused_rows(table);
@@ -188,6 +189,11 @@ class decoder {
     }
     return made_.more[o.more];
   }
+  [[nodiscard]] std::int64_t add_bulk(const bulk_form& f) {
+    made_.bulk.push_back(f);
+    return static_cast<std::int64_t>(made_.bulk.size() - 1);
+  }
+  void notes_stores() { made_.notes_stores = true; }
   void mark_dynamic() { dynamic_ops_.insert(static_cast<std::uint32_t>(made_.code.size())); }
 
   [[nodiscard]] const ref* special_of(const std::string& name, const std::string& part) {
@@ -815,8 +821,11 @@ inline void decoding::source(std::size_t i, std::uint8_t width) {
   i < in.operands.size() ? source_of(in.operands[i], width) : refuse("a missing operand");
 }
 
+inline std::int64_t decoding::add_bulk(const bulk_form& f) { return whole_.add_bulk(f); }
+inline void decoding::notes_stores() { whole_.notes_stores(); }
+
 inline void decoding::pointer(const operand& named, std::int64_t& offset, std::uint8_t& width, space& where) {
-  if (named.kind != operand::type::address) return refuse("this address");
+  if (named.kind != operand::type::address || !named.parts.empty()) return refuse("this address");
   operand plain;
   plain.text = named.text;
   offset = 0;

@@ -47,10 +47,10 @@ struct copy_place {
   return {};
 }
 
-// Notes a store, and says whether an access may go on. What is wrong with it
-// is told, once for an instruction.
-[[nodiscard]] inline bool guarded_access(warp& w, shared_memory& of, int lane, std::uint64_t at,
-                                         unsigned bytes, bool store) {
+// Whether an access may go on. What is wrong with it is told, once for an
+// instruction.
+[[nodiscard]] inline bool free_to_access(warp& w, shared_memory& of, int lane, std::uint64_t at,
+                                         std::uint64_t bytes, bool store) {
   const std::uint8_t* shadow = of.shadow.data() + at;
   const auto tell = [&](code what, const std::string& how) {
     report_access(w, what, lane, store, at, bytes, "shared", how);
@@ -68,7 +68,14 @@ struct copy_place {
     if (h.first < at + bytes && at < h.first + h.bytes)
       return tell(code::in_flight_access, "the asynchronous operation of " + line_words(*w.launch, h.pc) +
                                               " may still read it, because nothing waited for it");
-  if (!of.notes.empty() && &of == w.shared)
+  return true;
+}
+
+// The same for an ordinary access of a thread, whose stores are noted.
+[[nodiscard]] inline bool guarded_access(warp& w, shared_memory& of, int lane, std::uint64_t at,
+                                         unsigned bytes, bool store) {
+  if (!free_to_access(w, of, lane, at, bytes, store)) return false;
+  if (store && !of.notes.empty() && &of == w.shared)
     of.notes[at / 16] = {w.number * warp_lanes + static_cast<std::uint32_t>(lane) + 1, w.pc, of.fences[w.number], of.meetings};
   return true;
 }

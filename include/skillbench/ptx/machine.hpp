@@ -624,7 +624,7 @@ class machine {
         wake_converging(w);
         release_barriers(c);
         if (running_->ctas.size() > 1) {
-          if (std::none_of(c.warps.begin(), c.warps.end(), [](const warp& each) { return each.live != 0; })) running_->state.exited[w.rank] = 1;
+          if (std::none_of(c.warps.begin(), c.warps.end(), [](const warp& each) { return each.live != 0; })) leave_cluster(c, w);
           release_cluster();
         }
         return;
@@ -991,6 +991,15 @@ class machine {
     wake_waiting(w);
   }
 
+  // A CTA's last thread exits: nobody may be using its shared memory.
+  void leave_cluster(detail::cta& c, const warp& w) {
+    running_->state.exited[w.rank] = 1;
+    if (!c.shared.visited || !seen_->first(c.shared.visited_at, code::invalid_access)) return;
+    seen_->add(finding_at(state_, c.shared.visited_at, code::invalid_access,
+                          cta_words(state_, c.number) + " exits after threads of rank " + std::to_string(c.shared.visitor) +
+                              " of its cluster used its shared memory, and nothing made it wait until they had"));
+  }
+
   // Once every thread of the cluster that has not exited has arrived.
   void release_cluster() {
     bool any = false;
@@ -1003,6 +1012,7 @@ class machine {
     for (auto& c : running_->ctas) {
       for (auto& w : c->warps) w.cluster_arrived = 0;
       ++c->shared.meetings;
+      c->shared.visited = false;
     }
     ++state_.barriers;
   }

@@ -154,6 +154,19 @@ struct register_info {
   bool shareable = false;    // constants and special registers are not
 };
 
+// What cp.async.bulk says beside its registers.
+struct bulk_form {
+  bool stores = false;       // from shared to global memory
+  bool from_shared = false;  // the source is shared memory
+  bool reduces = false, prefetches = false, multicast = false;
+  bool has_to = false, has_from = false, has_size = false, has_barrier = false;
+  std::uint8_t rank = 0;     // of the tensor; 0: plain bytes
+  std::uint8_t change = 0, type = 0;  // of a reduction
+  space map_space = space::generic;
+  std::int64_t to = 0, from = 0, barrier = 0;  // offsets to the registers
+  std::uint8_t to_width = 8, from_width = 8, barrier_width = 8;
+};
+
 struct program {
   std::string entry;
   std::vector<op> code;
@@ -186,6 +199,7 @@ struct program {
   // Asynchronous operations (bulk copies, wgmma) read shared memory: ordinary
   // stores are noted, so that a missing fence is seen.
   bool notes_stores = false;
+  std::vector<bulk_form> bulk;  // by op::imm
 
   [[nodiscard]] const std::string* complaint(std::uint32_t index) const {
     for (const auto& [at, text] : complaints)

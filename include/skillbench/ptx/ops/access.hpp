@@ -109,6 +109,11 @@ inline shared_place place_shared(warp& w, int lane, std::uint64_t at, std::uint6
   if (p.at > size || size - p.at < bytes) return refuse(code::out_of_bounds, "a CTA has " + bytes_words(size) + " of it");
   if (w.cluster->exited[p.rank])
     return refuse(code::invalid_access, "the CTA of rank " + std::to_string(p.rank) + ", whose it is, has exited");
+  if (p.rank != w.rank) {
+    p.of->visited = true;
+    p.of->visitor = w.rank;
+    p.of->visited_at = w.pc;
+  }
   return p;
 }
 

@@ -243,30 +243,25 @@ inline void make_copy(decoding& d) {
   d.does(&run_copy);
 }
 
-inline void make_copy_arrival(decoding& d);  // mbarrier.hpp
-
-inline void add_async_rows(instruction_table& table) {
-  table["cp"] = [](decoding& d) {
-    if (!d.take("async")) return d.refuse("this form");
-    if (d.take("commit_group")) {
-      if (d.want(0)) d.does(&run_commit);
-      return;
-    }
-    if (d.take("wait_all")) {
-      d.o.imm = -1;
-      if (d.want(0)) d.does(&run_wait);
-      return;
-    }
-    if (d.take("wait_group")) {
-      if (!d.want(1)) return;
-      const auto n = d.literal(d.in.operands[0]);
-      if (!n) return d.refuse("a count that is no constant");
-      d.o.imm = static_cast<std::int64_t>(std::min<std::uint64_t>(*n, 1u << 30));
-      return d.does(&run_wait);
-    }
-    if (d.take("mbarrier")) return make_copy_arrival(d);
-    make_copy(d);
-  };
+// `cp.async` without .bulk; the row itself is in bulk.hpp.
+inline void make_thread_copy(decoding& d) {
+  if (d.take("commit_group")) {
+    if (d.want(0)) d.does(&run_commit);
+    return;
+  }
+  if (d.take("wait_all")) {
+    d.o.imm = -1;
+    if (d.want(0)) d.does(&run_wait);
+    return;
+  }
+  if (d.take("wait_group")) {
+    if (!d.want(1)) return;
+    const auto n = d.literal(d.in.operands[0]);
+    if (!n) return d.refuse("a count that is no constant");
+    d.o.imm = static_cast<std::int64_t>(std::min<std::uint64_t>(*n, 1u << 30));
+    return d.does(&run_wait);
+  }
+  make_copy(d);
 }
 
 }  // namespace skillbench::ptx::ops

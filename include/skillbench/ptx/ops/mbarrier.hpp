@@ -69,6 +69,7 @@ inline void complete_phase(launch_state& launch, shared_memory& of, mbarrier& b)
   b.phase = (b.phase + 1) % 8;
   b.pending = b.expected;
   ++of.meetings;
+  of.visited = false;
   ++launch.phases;
 }
 
