@@ -115,6 +115,8 @@ struct run_report {
   std::vector<output_bytes> outputs;
   counters counted;
   double cpu_seconds = 0.0;
+  std::string printed;             // by the kernels, as much as is kept
+  std::uint64_t printed_lost = 0;  // bytes that were not
 };
 
 class device {

@@ -134,7 +134,7 @@ void fields(A& with, T& it) { with(it.buffer, it.bytes, it.first); }
 
 template <typename A, like<run_report> T>
 void fields(A& with, T& it) {
-  with(it.findings, it.outputs, it.counted, it.cpu_seconds);
+  with(it.findings, it.outputs, it.counted, it.cpu_seconds, it.printed, it.printed_lost);
 }
 
 // A text on its own, and nothing at all.

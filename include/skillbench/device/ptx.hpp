@@ -37,7 +37,8 @@ inline constexpr std::uint64_t most_job_instructions = 4'000'000'000;
 
 class ptx_device : public device {
  public:
-  explicit ptx_device(toolkit from) : toolkit_(std::move(from)) {}
+  // `most_bytes`: of tensors and their shadows, of one launch sequence.
+  explicit ptx_device(toolkit from, std::uint64_t most_bytes = most_memory) : toolkit_(std::move(from)), most_bytes_(most_bytes) {}
 
   [[nodiscard]] std::string name() const override { return "PTX machine"; }
   [[nodiscard]] std::string target() const override { return "sm_90a"; }
@@ -91,7 +92,7 @@ class ptx_device : public device {
     if (!loaded_) return fault{reason::bad_argument, "a run without a loaded module"};
     const double before = cpu_seconds();
     run_report out;
-    ptx::memory global(most_memory);
+    ptx::memory global(most_bytes_);
     global.set_poison(mix(asked.seed, "poison") | 0x8000800080008001ull);
     if (auto placed = place_module(global); !placed) return placed.error();
     const std::size_t first = global.count();
@@ -128,10 +129,13 @@ class ptx_device : public device {
       out.counted.global_load_sectors += c.load_sectors;
       out.counted.global_store_sectors += c.store_sectors;
       out.counted.barriers += c.barriers;
+      out.printed += c.printed;
+      out.printed_lost += c.printed_lost;
       if (aborted(seen)) break;
     }
     for (auto& f : seen.findings()) out.findings.push_back(std::move(f));
     tell_gate(asked, out);
+    tell_printed(out);
     asked.ctas.empty() ? collect(global, first, asked, out) : collect_written(global, first, asked, out);
     out.cpu_seconds = cpu_seconds() - before;
     return out;
@@ -156,6 +160,8 @@ class ptx_device : public device {
     const auto variables = ptx::module_variables(*loaded_);
     std::map<std::string, std::uint64_t> places;
     for (std::size_t i = 0; i < variables.size(); ++i) places[variables[i]->name] = ptx::module_variable_address(i);
+    for (std::size_t i = 0; i < loaded_->functions.size(); ++i)
+      if (loaded_->functions[i].defined) places.try_emplace(loaded_->functions[i].name, ptx::function_address(i));
     for (const ptx::variable* v : variables) {
       const std::int64_t bytes = std::max<std::int64_t>(ptx::variable_bytes(*v), 1);
       if (static_cast<std::uint64_t>(bytes) > most_memory)
@@ -302,6 +308,23 @@ class ptx_device : public device {
     return out;
   }
 
+  // The note that a kernel prints holds the start of what it printed.
+  static void tell_printed(run_report& out) {
+    if (out.printed.empty()) return;
+    constexpr std::size_t most = 200;
+    finding* note = nullptr;
+    for (auto& f : out.findings)
+      if (f.kind == code::prints) note = &f;
+    if (!note) {
+      note = &out.findings.emplace_back();
+      note->kind = code::prints;
+      note->weight = severity::note;
+      note->what = "the kernel prints";
+    }
+    note->what += ": " + out.printed.substr(0, most) + (out.printed.size() > most ? "..." : "");
+    while (!note->what.empty() && note->what.back() == '\n') note->what.pop_back();
+  }
+
   // What the code itself says is told with the first run of a module.
   void tell_gate(const job& asked, run_report& out) {
     if (std::exchange(gated_, true)) return;
@@ -406,6 +429,7 @@ class ptx_device : public device {
   };
 
   toolkit toolkit_;
+  std::uint64_t most_bytes_ = most_memory;
   std::optional<nvrtc> compiler_;
   std::unique_ptr<ptx::module> loaded_;
   std::vector<finding> gate_findings_;
