@@ -72,11 +72,14 @@ struct store_note {
   std::uint32_t meeting = 0; // barriers of the CTA by then
 };
 
+class cta_races;  // race.hpp
+
 // Shared memory of a CTA with its shadow (see memory.hpp).
 struct shared_memory {
   std::vector<std::byte> data;
   std::vector<std::uint8_t> shadow;
   std::uint64_t guarded = 0;
+  cta_races* races = nullptr;           // null: accesses are not told apart
   std::vector<held_range> held;
   std::uint64_t tickets = 0;
   std::vector<warp_copies> copies;      // by warp

@@ -10,6 +10,7 @@
 //         function at a time, so divergent calls share them without conflict.
 
 #include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <map>
 #include <set>
@@ -100,6 +101,37 @@ inline constexpr std::uint64_t most_frame_bytes = 512ull << 10;  // of a lane
   return out;
 }
 
+// What race.hpp wants to know of a program: the smallest stores, and whether
+// anybody learns from other threads.
+inline void find_race_facts(program& p) {
+  std::vector<bool> read(p.slots, false);
+  for (const op& o : p.code) liveness::reads(p, o, [&](std::uint32_t slot) { read[slot] = true; });
+  const auto smallest = [](std::uint8_t& granule, unsigned bytes) {
+    granule = static_cast<std::uint8_t>(std::min<int>(granule, std::countr_zero(bytes)));
+  };
+  // The plain load that starts a loop of compare-and-swap only guesses: what is
+  // there decides (CUDA C++ Programming Guide, "Atomic Functions").
+  std::set<std::pair<std::uint32_t, std::int64_t>> swapped;
+  for (const op& o : p.code)
+    if (o.access == access_kind::atomic && o.compares) swapped.emplace(o.s[0].slot, o.imm);
+  for (op& o : p.code) {
+    if (o.access == access_kind::load && o.order == memory_order::weak && o.s[0].slot && swapped.count({o.s[0].slot, o.imm})) o.order = memory_order::relaxed;
+    if (o.access == access_kind::atomic && o.targets > 0 && !read[o.d[0].slot]) o.result_unused = true;
+    p.learns |= o.order != memory_order::weak && (o.access == access_kind::load || (o.access == access_kind::atomic && !o.result_unused));
+    const bool in_shared = o.where == space::shared || o.where == space::generic;
+    const bool in_global = o.where == space::global || o.where == space::generic;
+    if (o.access == access_kind::none || o.access == access_kind::load) {
+      // Operations of other kinds store 4 bytes or more at a time.
+      if (o.access == access_kind::none && in_shared && o.kind == flow::plain) p.stores_shared |= o.where == space::shared;
+      continue;
+    }
+    const unsigned bytes = o.access == access_kind::store ? unsigned{o.unit} * o.vector : o.unit;
+    if (in_shared) smallest(p.shared_granule, bytes);
+    if (in_global) smallest(p.global_granule, bytes);
+    p.stores_shared |= in_shared;
+  }
+}
+
 class decoder {
  public:
   explicit decoder(const module& m) : module_(m) {}
@@ -143,6 +175,7 @@ class decoder {
       made_.stack_begins = static_cast<std::uint32_t>(aligned(made_.frame_bytes, 16));
       made_.frame_bytes = made_.stack_begins + most_stack;
     }
+    find_race_facts(made_);
     if (share_) allocate(made_);
     return std::move(made_);
   }

@@ -81,6 +81,8 @@ struct warp {
   lane_mask cluster_arrived = 0;         // at the barrier of the cluster
   lane_mask cluster_owes = 0;            // arrived, and have not waited
   const char* refusal = nullptr;         // an operation found no way to go on
+  cta_races* races = nullptr;            // null: accesses are not told apart
+  cta_races* shared_races = nullptr;     // the same when shared memory is watched
   std::vector<fragment> fragments;
   wgmma_flight flight;
   std::vector<lane_mask> inside;         // by function: lanes in it, when there are calls by pointer

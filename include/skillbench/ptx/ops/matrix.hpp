@@ -689,6 +689,7 @@ void run_ldmatrix(warp& w, const op& o, lane_mask active) {
   alignas(64) std::uint16_t value[N][64], shade[N][64];
   bool any = false;
   const std::uint64_t size = w.shared->data.size();
+  lane_mask at_once = 0;  // rows that are defined throughout
   std::uint64_t base = 0;
   if (o.where == space::generic) base = shared_window;
   for (int l = 0; l < 8 * N; ++l) {
@@ -701,6 +702,7 @@ void run_ldmatrix(warp& w, const op& o, lane_mask active) {
       if (!(seen[0] | seen[1])) {
         std::memcpy(to, w.shared->data.data() + at, 16);
         std::memset(bad, 0, 16);
+        at_once |= lane_mask{1} << l;
         continue;
       }
     }
@@ -718,6 +720,11 @@ void run_ldmatrix(warp& w, const op& o, lane_mask active) {
     for (int i = 0; i < 16; ++i) bits[i] = c.shadow[i] ? 0xff : 0;
     std::memcpy(bad, bits, 16);
     any |= any_set(c.shadow, 16);
+  }
+  if (w.shared_races && at_once) {
+    std::uint64_t rows_at[warp_lanes];
+    for (int l = 0; l < warp_lanes; ++l) rows_at[l] = a.at[l] - base;
+    w.shared_races->shared_rows(w, rows_at, at_once, 16, false);
   }
   for (int r = 0; r < N; ++r) {
     alignas(64) std::uint16_t turned[64];
