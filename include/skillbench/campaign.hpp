@@ -40,6 +40,7 @@
 #include <skillbench/family.hpp>
 #include <skillbench/fault.hpp>
 #include <skillbench/record.hpp>
+#include <skillbench/reference.hpp>
 #include <skillbench/sample.hpp>
 
 namespace skillbench {
@@ -49,6 +50,7 @@ struct progress {
   std::size_t all = 0, done = 0, correct = 0, unjudged = 0, faults = 0;  // others
   double elapsed = 0.0;
   std::optional<double> left;  // a guess, once something is done
+  reference_counts references;  // of the threads that have ended
 };
 
 struct campaign_plan {
@@ -87,6 +89,7 @@ struct board {
   std::vector<judged> made;                       // not yet looked at
   bool ended = false;
   std::size_t idle = 0;  // threads that have nothing more to do
+  reference_counts references;
 };
 
 [[nodiscard]] inline result<record> judge_one(const sample& given,
@@ -131,6 +134,8 @@ inline void work(board& shared, std::span<const sample> samples,
     shared.changed.notify_all();
   }
   ++shared.idle;
+  shared.references.used_again += references.counts().used_again;
+  shared.references.computed += references.counts().computed;
   shared.changed.notify_all();
 }
 
@@ -296,10 +301,12 @@ class delivery {
       std::vector<campaign::judged> made = std::exchange(shared.made, {});
       over = shared.idle == jobs;
       const std::size_t waiting = shared.next.size() + jobs - shared.idle;
+      const reference_counts references = shared.references;
       held.unlock();
       for (campaign::judged& one : made) all.receive(std::move(one));
       all.hand_over(false);
       last = all.seen(elapsed(), waiting);
+      last.references = references;
       if (how.watch) how.watch(last);
       if (!all.ended_by && !over && how.cancelled && how.cancelled())
         all.ended_by = fault{reason::cancelled, ""};

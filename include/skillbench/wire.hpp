@@ -120,7 +120,8 @@ void fields(A& with, T& it) {
 
 template <typename A, like<job> T>
 void fields(A& with, T& it) {
-  with(it.buffers, it.launches, it.seed, it.most_instructions, it.ctas);
+  with(it.buffers, it.launches, it.seed, it.most_instructions, it.ctas,
+       it.schedule);
 }
 
 template <typename A, like<counters> T>

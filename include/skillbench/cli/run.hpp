@@ -15,6 +15,7 @@
 
 #include <skillbench/campaign.hpp>
 #include <skillbench/cli/arguments.hpp>
+#include <skillbench/cli/cache.hpp>
 #include <skillbench/cli/devices.hpp>
 #include <skillbench/cli/progress.hpp>
 #include <skillbench/cli/summary.hpp>
@@ -165,14 +166,16 @@ inline void shorten(record& told) {
   };
 
   std::optional<fault> ended_by;
-  if (const auto judged = run_campaign(given.samples, known, how); !judged)
+  reference_counts references;
+  if (const auto judged = run_campaign(given.samples, known, how); judged)
+    references = judged.value().references;
+  else
     ended_by = judged.error();
   if (in)
     if (const auto safe = in->kept.sync(); !safe && !ended_by)
       ended_by = safe.error();
   line.end();
-  if (const std::string told = on.cache_words(); !told.empty())
-    trouble.line(told);
+  tell_caches(on.cache_words(), references, trouble);
 
   if (!asked.json) print_summary(records, out);
   if (in && !asked.json && !records.empty())
