@@ -52,7 +52,8 @@ struct image {
 
 // ---- running --------------------------------------------------------------
 
-enum class role : std::uint8_t { input = 0, output = 1, scratch = 2 };
+// `both`: starts as an input and comes back as an output.
+enum class role : std::uint8_t { input = 0, output = 1, scratch = 2, both = 3 };
 
 // Device memory of one launch sequence. Inputs are made from (filled, seed);
 // outputs and scratch start undefined and poisoned.
@@ -63,19 +64,25 @@ struct buffer {
   std::int64_t elements = 0;  // scratch: bytes
   fill filled;
   std::uint64_t seed = 0;
+  std::int64_t element_bytes = 0;  // 0: as `type` says
+  std::string contents;            // not empty: what it starts with
+  [[nodiscard]] std::int64_t bytes_of_element() const noexcept {
+    return element_bytes > 0 ? element_bytes
+           : use == role::scratch ? 1 : static_cast<std::int64_t>(size_of(type));
+  }
   [[nodiscard]] std::int64_t bytes() const noexcept {
-    return use == role::scratch
-               ? elements
-               : elements * static_cast<std::int64_t>(size_of(type));
+    return elements * bytes_of_element();
   }
 };
 
 struct kernel_argument {
-  enum class type : std::uint8_t { pointer = 0, integer = 1, real = 2 };
+  // `bits`: a value of `bytes` bytes, of whatever type the kernel says.
+  enum class type : std::uint8_t { pointer = 0, integer = 1, real = 2, bits = 3 };
   type kind = type::pointer;
   std::int64_t value = 0;  // pointer: index into job::buffers; or the integer
   double real = 0.0;
   std::string name;
+  std::uint8_t bytes = 4;
 };
 
 struct launch {

@@ -54,10 +54,10 @@ struct greeting_text {
 // ---- which numbers an enumeration has ---------------------------------------
 
 [[nodiscard]] constexpr bool known(role value) noexcept {
-  return value <= role::scratch;
+  return value <= role::both;
 }
 [[nodiscard]] constexpr bool known(kernel_argument::type value) noexcept {
-  return value <= kernel_argument::type::real;
+  return value <= kernel_argument::type::bits;
 }
 // Every other one can tell its values' names.
 template <typename E>
@@ -107,11 +107,11 @@ void fields(A& with, T& it) {
 
 template <typename A, like<buffer> T>
 void fields(A& with, T& it) {
-  with(it.name, it.use, it.type, it.elements, it.filled, it.seed);
+  with(it.name, it.use, it.type, it.elements, it.filled, it.seed, it.element_bytes, it.contents);
 }
 
 template <typename A, like<kernel_argument> T>
-void fields(A& with, T& it) { with(it.kind, it.value, it.real, it.name); }
+void fields(A& with, T& it) { with(it.kind, it.value, it.real, it.name, it.bytes); }
 
 template <typename A, like<launch> T>
 void fields(A& with, T& it) {

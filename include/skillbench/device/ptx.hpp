@@ -26,6 +26,7 @@
 #include <skillbench/h100.hpp>
 #include <skillbench/inputs.hpp>
 #include <skillbench/ptx/decoder.hpp>
+#include <skillbench/ptx/forms.hpp>
 #include <skillbench/ptx/gate.hpp>
 #include <skillbench/ptx/machine.hpp>
 #include <skillbench/ptx/parse.hpp>
@@ -203,10 +204,16 @@ class ptx_device : public device {
       ptx::allocation a;
       a.name = b.name;
       a.writable = b.use != role::input;
-      a.starts_defined = b.use == role::input;
-      a.element_bytes = b.use == role::scratch ? 1 : static_cast<std::int64_t>(size_of(b.type));
+      a.starts_defined = b.use == role::input || b.use == role::both;
+      a.element_bytes = b.bytes_of_element();
+      if (!b.contents.empty() && static_cast<std::int64_t>(b.contents.size()) != b.bytes())
+        return fault{reason::bad_argument, "the contents of " + b.name + " have another size than it"};
       a.bytes = static_cast<std::uint64_t>(b.bytes());
-      if (b.use == role::input)
+      if (!b.contents.empty())
+        a.initial = [text = std::make_shared<const std::string>(b.contents)](std::int64_t from, std::span<std::byte> out) {
+          std::memcpy(out.data(), text->data() + from, out.size());
+        };
+      else if (a.starts_defined)
         a.initial = [filled = b.filled, seed = b.seed, type = b.type](std::int64_t from, std::span<std::byte> out) {
           make_elements(filled, seed, type, from / static_cast<std::int64_t>(size_of(type)), out);
         };
@@ -278,7 +285,7 @@ class ptx_device : public device {
       if (f.name == p.entry && f.defined) source = &f;
     for (std::size_t i = 0; i < one.args.size(); ++i) {
       const kernel_argument& a = one.args[i];
-      const std::uint32_t wanted = a.kind == kernel_argument::type::pointer ? 8 : 4;
+      const std::uint32_t wanted = a.kind == kernel_argument::type::pointer ? 8 : a.kind == kernel_argument::type::bits ? a.bytes : 4;
       const std::string& type = source ? source->params[i].type : std::string();
       const std::string where = "parameter " + std::to_string(i + 1) + " of the kernel";
       if (p.parameters[i].bytes != wanted)
@@ -298,6 +305,8 @@ class ptx_device : public device {
       if (a.kind == kernel_argument::type::pointer) {
         const std::uint64_t at = global.at(first + static_cast<std::size_t>(a.value)).base;
         std::memcpy(to, &at, 8);
+      } else if (a.kind == kernel_argument::type::bits) {
+        std::memcpy(to, &a.value, std::min<std::size_t>(a.bytes, 8));
       } else if (a.kind == kernel_argument::type::integer) {
         const auto v = static_cast<std::int32_t>(a.value);
         std::memcpy(to, &v, 4);
@@ -339,7 +348,7 @@ class ptx_device : public device {
   static void collect(ptx::memory& global, std::size_t first, const job& asked, run_report& out) {
     for (std::size_t i = 0; i < asked.buffers.size(); ++i) {
       const buffer& b = asked.buffers[i];
-      if (b.use != role::output) continue;
+      if (b.use != role::output && b.use != role::both) continue;
       ptx::allocation& a = global.at(first + i);
       output_bytes whole;
       whole.buffer = static_cast<std::int64_t>(i);
@@ -351,6 +360,11 @@ class ptx_device : public device {
         const std::uint64_t end = std::min(a.origin + (k + 1) * ptx::page_bytes, a.end());
         if (begin >= end) continue;
         const ptx::page& p = a.pages[k];
+        if (!p.data && a.starts_defined) {
+          const std::span<std::byte> start(reinterpret_cast<std::byte*>(whole.bytes.data()) + (begin - a.base), end - begin);
+          a.initial(static_cast<std::int64_t>(begin - a.base), start);
+          continue;
+        }
         if (!p.data) {
           never.add((begin - a.base) / per, (end - begin) / per);
           continue;
@@ -440,6 +454,37 @@ class ptx_device : public device {
 
 [[nodiscard]] inline std::unique_ptr<device> make_ptx_device(const toolkit& from) {
   return std::make_unique<ptx_device>(from);
+}
+
+// Every instruction of sm_90a and which of them the machine does not run, as the
+// Markdown that HACKING.md holds.
+[[nodiscard]] inline result<std::string> instruction_table() {
+  std::string out;
+  for (const auto& group : ptx::forms()) {
+    out += "\n**" + std::string(group.title) + "**\n\n| Form | Not supported |\n| --- | --- |\n";
+    for (const auto pattern : group.patterns) {
+      const auto told = ptx::judge_forms(pattern);
+      if (!told) return told.error();
+      std::vector<std::string> refused;
+      std::string why;
+      for (const auto& one : told.value()) {
+        if (one.refused.empty()) continue;
+        refused.push_back(one.text.substr(0, one.text.find_first_of(" ;")));
+        const std::size_t at = one.refused.rfind(": ");
+        if (why.empty() && at != std::string::npos) why = one.refused.substr(at + 2, one.refused.size() - at - 3);
+      }
+      std::string row = "| `" + std::string(pattern.substr(0, pattern.find(' '))) + "` |";
+      if (!refused.empty()) {
+        if (refused.size() == told.value().size()) row += " all";
+        else
+          for (std::size_t i = 0; i < refused.size() && i < 4; ++i) row += (i ? ", `" : " `") + refused[i] + "`";
+        if (refused.size() < told.value().size() && refused.size() > 4) row += ", ...";
+        row += ": " + why;
+      }
+      out += row + " |\n";
+    }
+  }
+  return out;
 }
 
 }  // namespace skillbench
