@@ -7,7 +7,7 @@ using namespace kit;
 // ---- waiting by spinning ---------------------------------------------------------------
 
 TEST_CASE("machine: a warp that spins sees what another writes") {
-  auto r = kernel(start + "setp.eq.u32 %p0, %r1, 40; @!%p0 bra WAITERS; mov.u32 %r4, 1; mov.u32 %r5, 123; st.shared.u32 [tile+4], %r5; st.volatile.shared.u32 [tile], %r4; bra OUT;\n"
+  auto r = kernel(start + "setp.eq.u32 %p0, %r1, 40; @!%p0 bra WAITERS; mov.u32 %r4, 1; mov.u32 %r5, 123; st.shared.u32 [tile+4], %r5; membar.cta; st.volatile.shared.u32 [tile], %r4; bra OUT;\n"
                           "WAITERS: ld.volatile.shared.u32 %r6, [tile]; setp.eq.u32 %p1, %r6, 1; @!%p1 bra WAITERS;\nOUT: ld.shared.u32 %r7, [tile+4]; st.global.u32 [%rd0], %r7; ret;",
                   64, ".shared .align 4 .b8 tile[8];");
   r.cta.x = 64;
@@ -45,6 +45,7 @@ TEST_CASE("machine: a lock between lanes of a warp is no deadlock") {
   r.blocks.push_back({"lock", true, true, 4, std::string(8, '\0')});
   const auto told = kit::launch(r);
   CHECK(told.trouble == "");
+  for (const auto& f : told.findings) MESSAGE(f.what);
   CHECK(told.findings.empty());
   CHECK(output(told, 1) == std::vector<u32>{0, 63 * 32});
 }

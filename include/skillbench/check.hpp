@@ -42,7 +42,8 @@
 namespace skillbench {
 
 inline constexpr int most_failures = 3;
-// Outputs up to this size are computed twice.
+// Outputs up to this size are computed twice, unless a number of schedules is
+// asked for: then every case is run that often.
 inline constexpr std::size_t most_repeated = 262144;
 
 struct checked {
@@ -212,16 +213,22 @@ struct case_verdict {
 }
 
 // The same case with another order of CTAs and warps, other addresses and other
-// poison. Within the bound but with other bits is a note; anything worse fails.
+// poison: the job of run `number`, from 2. Within the bound but with other bits
+// is a note; anything worse fails.
 [[nodiscard]] inline result<std::optional<finding>> run_again(
     const job& first, const run_report& seen, const family& asked,
     const test_case& of, element type, device& on, std::uint64_t seed,
-    reference_cache* cache) {
-  constexpr const char* otherwise =
-      "in a second run, with another order of CTAs and warps, other addresses "
+    reference_cache* cache, int number, bool adversarial) {
+  const std::string otherwise =
+      (number == 2 ? std::string("in a second run")
+                   : "in run " + std::to_string(number)) +
+      ", with another order of CTAs and warps, other addresses "
       "and other poison: ";
   job second = first;
   second.seed = mix(first.seed, "again");
+  if (number > 2)
+    second.seed = mix(second.seed, static_cast<std::uint64_t>(number));
+  if (adversarial) second.schedule = static_cast<std::uint64_t>(number - 1);
   auto ran = on.run(second);
   if (!ran) {
     if (!leaves_unjudged(ran.error().why)) return ran.error();
@@ -263,7 +270,7 @@ struct case_verdict {
 [[nodiscard]] inline result<case_verdict> check_case(
     const candidate& from, const setting& chosen, const image& compiled,
     const family& asked, const test_case& of, element type, device& on,
-    std::uint64_t seed, reference_cache* cache) {
+    std::uint64_t seed, reference_cache* cache, int schedules) {
   case_verdict made;
   made.told.test_case = of.name;
   made.told.element_type = name(type);
@@ -332,11 +339,20 @@ struct case_verdict {
       made.findings.push_back(std::move(*verdict.value().wrong));
   }
   made.told.reached = reached_by(made.findings);
-  if (made.told.reached < outcome::cheats || elements_of(report) > most_repeated)
-    return made;
-  const auto again = run_again(todo, report, asked, of, type, on, seed, cache);
-  if (!again) return again.error();
-  if (again.value()) {
+  made.told.schedules = 1;
+  const int wanted = schedules > 0 ? schedules
+                     : elements_of(report) > most_repeated ? 1
+                                                           : 2;
+  bool noted = false;
+  for (int number = 2; number <= wanted; ++number) {
+    if (made.told.reached < outcome::cheats) break;
+    const auto again = run_again(todo, report, asked, of, type, on, seed, cache,
+                                 number, schedules > 0);
+    if (!again) return again.error();
+    ++made.told.schedules;
+    if (!again.value()) continue;
+    const bool note = again.value()->weight == severity::note;
+    if (note && std::exchange(noted, true)) continue;
     made.findings.push_back(*again.value());
     made.findings.back().test_case = of.name;
     made.findings.back().element_type = name(type);
@@ -474,7 +490,7 @@ inline constexpr std::int64_t most_partial_elements = 4 << 20;
 [[nodiscard]] inline result<checked> check(
     const candidate& from, const setting& chosen, const image& compiled,
     const family& asked, element type, device& on, std::uint64_t seed,
-    reference_cache* cache = nullptr) {
+    reference_cache* cache = nullptr, int schedules = 0) {
   auto hidden = hidden_cases(asked, seed);
   if (!hidden) return hidden.error();
   std::vector<test_case> all = asked.cases;
@@ -509,7 +525,7 @@ inline constexpr std::int64_t most_partial_elements = 4 << 20;
     }
     auto judged = i < cases.value().size()
                       ? check_case(from, chosen, compiled, asked, *of, type, on,
-                                   seed, cache)
+                                   seed, cache, schedules)
                       : check_overflow(from, chosen, compiled, asked, *of, type,
                                        on, seed);
     if (!judged) return judged.error();

@@ -108,6 +108,9 @@ struct job {
   // Not empty: of each launch only these CTAs run (linear numbers, x fastest),
   // and outputs come back as the runs of bytes that they wrote.
   std::vector<std::int64_t> ctas;
+  // Not 0: how long CTAs and warps run before others do is drawn from the seed,
+  // from one instruction to as long as they can.
+  std::uint64_t schedule = 0;
 };
 
 // Exact counts over all launches of a job.

@@ -43,6 +43,7 @@ namespace skillbench {
 // What a judgement depends on besides the output and the device.
 struct plan {
   std::uint64_t seed = 1;
+  int schedules = 0;  // runs of each case; 0: two of small outputs, else one
   // Saves time when many candidates of one family are judged, nothing else;
   // one thread's own.
   reference_cache* references = nullptr;
@@ -287,7 +288,7 @@ inline void keep_kernels(record& told, const std::vector<compiled>& images) {
   };
   for (const compiled& each : images) {
     auto seen = check(asked, each.chosen, each.made, of, each.type, on,
-                      how.seed, how.references);
+                      how.seed, how.references, how.schedules);
     if (!seen) {
       if (!story::is_run_limit(seen.error().why)) return seen.error();
       lowered(outcome::unjudged,

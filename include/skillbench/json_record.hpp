@@ -58,6 +58,7 @@ inline json write(const case_agreement& it) {
           {"compared", it.compared},
           {"wrong", it.wrong},
           {"worst_share", number(it.worst_share)},
+          {"schedules", it.schedules},
           {"warp_instructions", it.warp_instructions},
           {"global_load_sectors", it.global_load_sectors},
           {"global_store_sectors", it.global_store_sectors}};
@@ -144,6 +145,7 @@ inline bool read(reader& in, const value& from, case_agreement& into) {
          read_count(in, from, "compared", into.compared) &&
          read_count(in, from, "wrong", into.wrong) &&
          (is_absent(share) || read_number(in, *share, into.worst_share)) &&
+         read_count(in, from, "schedules", into.schedules) &&
          read_count(in, from, "warp_instructions", into.warp_instructions) &&
          read_count(in, from, "global_load_sectors",
                     into.global_load_sectors) &&

@@ -40,6 +40,7 @@ struct case_agreement {
   outcome reached = outcome::correct;
   std::uint64_t compared = 0, wrong = 0;
   double worst_share = 0.0;  // largest |actual - expected| / bound
+  std::uint64_t schedules = 0;  // runs, each with its order of CTAs and warps
   std::uint64_t warp_instructions = 0;
   std::uint64_t global_load_sectors = 0, global_store_sectors = 0;
 };

@@ -127,7 +127,7 @@ void fields(A& with, T& it) {
 template <typename A, like<job> T>
 void fields(A& with, T& it) {
   with(it.buffers, it.launches, it.tensor_maps, it.seed, it.most_instructions,
-       it.ctas);
+       it.ctas, it.schedule);
 }
 
 template <typename A, like<counters> T>

@@ -47,6 +47,7 @@ struct check_command {
   std::string file, family;
   std::string device = "auto";
   std::uint64_t seed = 1;
+  int schedules = 0;
   bool json = false;
   cache_choice cache;
 };
@@ -199,11 +200,19 @@ struct words {
                      "what it was asked for (default: what its manifest says)")
         ->type_name("NAME");
     add_device(*to_check, check.device, check.seed);
+    to_check
+        ->add_option("--schedules", check.schedules,
+                     "run every case with N orders of CTAs and warps, from far "
+                     "ahead to one instruction at a time (default: small "
+                     "outputs twice)")
+        ->type_name("N")
+        ->check(CLI::Range(1, 1000));
     add_cache(*to_check, check.cache);
     to_check->add_flag("--json", check.json, "the record as a JSON line");
     to_check->footer(
         "Examples:\n"
         "  skillbench check kernel.cu\n"
+        "  skillbench check kernel.cu --schedules 8\n"
         "  skillbench check answer.md --family layernorm --json");
 
     CLI::App* const to_families =

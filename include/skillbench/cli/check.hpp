@@ -191,7 +191,7 @@ inline void print_cases(const record& told, stream& out) {
     complain(on.error().what);
     return exit_code::broken;
   }
-  const auto told = evaluate(of, known, *on.value(), {.seed = asked.seed});
+  const auto told = evaluate(of, known, *on.value(), {.seed = asked.seed, .schedules = asked.schedules});
   if (!told) {
     complain(told.error().what);
     return exit_code::broken;

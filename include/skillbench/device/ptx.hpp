@@ -117,6 +117,7 @@ class ptx_device : public device {
       plan.explicit_cluster = program.value()->explicit_cluster || plan.cluster.count() > 1;
       plan.dynamic_shared = static_cast<std::uint64_t>(one.shared_bytes);
       plan.seed = mix(asked.seed, "schedule");
+      plan.schedule = asked.schedule;
       plan.most_instructions = left;
       for (const std::int64_t cta : asked.ctas)
         if (cta >= 0 && cta < one.grid.count()) plan.ctas.push_back(static_cast<std::uint64_t>(cta));

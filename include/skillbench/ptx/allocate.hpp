@@ -156,6 +156,28 @@ inline void allocate(program& p) {
         // when the thread starts.
         here[r].to = end;
       }
+    // The registers of a wgmma keep their places from the wait before it to the
+    // wait behind it, so that who writes there in between is a mistake.
+    if (p.warpgroups) {
+      std::uint32_t before = begin;
+      std::vector<std::uint32_t> behind(end - begin, end);
+      for (std::uint32_t i = end, next = end; i-- > begin;) {
+        if (p.code[i].warpgroup && p.code[i].unit) next = i;
+        behind[i - begin] = next;
+      }
+      for (std::uint32_t i = begin; i < end; ++i) {
+        const op& o = p.code[i];
+        if (!o.warpgroup) continue;
+        if (o.unit) before = i;
+        const auto stay = [&](std::uint32_t slot) {
+          if (!p.registers[slot].shareable) return;
+          cover(dense[slot], before);
+          cover(dense[slot], behind[i - begin]);
+        };
+        for (const ref& d : p.more[o.more].d) stay(d.slot);
+        for (const ref& s : p.more[o.more].s) stay(s.slot);
+      }
+    }
     all.insert(all.end(), here.begin(), here.end());
   }
 

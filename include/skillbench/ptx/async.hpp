@@ -22,6 +22,7 @@
 
 #include <skillbench/ptx/memory.hpp>
 #include <skillbench/ptx/program.hpp>
+#include <skillbench/ptx/warpgroup.hpp>
 #include <skillbench/ptx/tensor_map.hpp>
 
 namespace skillbench::ptx {
@@ -71,11 +72,14 @@ struct store_note {
   std::uint32_t meeting = 0; // barriers of the CTA by then
 };
 
+class cta_races;  // race.hpp
+
 // Shared memory of a CTA with its shadow (see memory.hpp).
 struct shared_memory {
   std::vector<std::byte> data;
   std::vector<std::uint8_t> shadow;
   std::uint64_t guarded = 0;
+  cta_races* races = nullptr;           // null: accesses are not told apart
   std::vector<held_range> held;
   std::uint64_t tickets = 0;
   std::vector<warp_copies> copies;      // by warp
@@ -84,6 +88,7 @@ struct shared_memory {
   std::vector<std::uint32_t> fences;    // fence.proxy.async, by warp
   std::vector<std::uint32_t> fenced_at; // the meeting of each warp's last one
   std::uint32_t meetings = 0;
+  wgmma_reads matrices;                 // only in programs with wgmma
   // The last use by a thread of another CTA since the CTAs met: whoever exits
   // then may pull the memory from under it.
   bool visited = false;

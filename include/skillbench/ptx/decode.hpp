@@ -169,6 +169,7 @@ class decoding {
   void further_target(const operand& named, std::uint8_t width);
   void further_source(const operand& named, std::uint8_t width);
   [[nodiscard]] ref constant(std::uint64_t bits, std::uint8_t width);
+  void uses_warpgroups();
   // [address] -> source s[n] (or a constant zero) and o.imm; space windows.
   void address(const operand& named);
   // The same as one more source, for instructions with several addresses: the

@@ -10,6 +10,7 @@
 //         function at a time, so divergent calls share them without conflict.
 
 #include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <map>
 #include <set>
@@ -34,6 +35,7 @@
 #include <skillbench/ptx/ops/mbarrier.hpp>
 #include <skillbench/ptx/ops/matrix.hpp>
 #include <skillbench/ptx/ops/select.hpp>
+#include <skillbench/ptx/ops/warpgroup.hpp>
 
 namespace skillbench::ptx {
 
@@ -49,6 +51,7 @@ namespace skillbench::ptx {
     ops::add_exchange_rows(table);
     ops::add_control_rows(table);
     ops::add_matrix_rows(table);
+    ops::add_warpgroup_rows(table);
     ops::add_bulk_rows(table);
     ops::add_mbarrier_rows(table);
     ops::add_cluster_rows(table);
@@ -89,6 +92,37 @@ inline constexpr std::uint64_t most_frame_bytes = 512ull << 10;  // of a lane
   return out;
 }
 
+// What race.hpp wants to know of a program: the smallest stores, and whether
+// anybody learns from other threads.
+inline void find_race_facts(program& p) {
+  std::vector<bool> read(p.slots, false);
+  for (const op& o : p.code) liveness::reads(p, o, [&](std::uint32_t slot) { read[slot] = true; });
+  const auto smallest = [](std::uint8_t& granule, unsigned bytes) {
+    granule = static_cast<std::uint8_t>(std::min<int>(granule, std::countr_zero(bytes)));
+  };
+  // The plain load that starts a loop of compare-and-swap only guesses: what is
+  // there decides (CUDA C++ Programming Guide, "Atomic Functions").
+  std::set<std::pair<std::uint32_t, std::int64_t>> swapped;
+  for (const op& o : p.code)
+    if (o.access == access_kind::atomic && o.compares) swapped.emplace(o.s[0].slot, o.imm);
+  for (op& o : p.code) {
+    if (o.access == access_kind::load && o.order == memory_order::weak && o.s[0].slot && swapped.count({o.s[0].slot, o.imm})) o.order = memory_order::relaxed;
+    if (o.access == access_kind::atomic && o.targets > 0 && !read[o.d[0].slot]) o.result_unused = true;
+    p.learns |= o.order != memory_order::weak && (o.access == access_kind::load || (o.access == access_kind::atomic && !o.result_unused));
+    const bool in_shared = o.where == space::shared || o.where == space::generic;
+    const bool in_global = o.where == space::global || o.where == space::generic;
+    if (o.access == access_kind::none || o.access == access_kind::load) {
+      // Operations of other kinds store 4 bytes or more at a time.
+      if (o.access == access_kind::none && in_shared && o.kind == flow::plain) p.stores_shared |= o.where == space::shared;
+      continue;
+    }
+    const unsigned bytes = o.access == access_kind::store ? unsigned{o.unit} * o.vector : o.unit;
+    if (in_shared) smallest(p.shared_granule, bytes);
+    if (in_global) smallest(p.global_granule, bytes);
+    p.stores_shared |= in_shared;
+  }
+}
+
 class decoder {
  public:
   explicit decoder(const module& m) : module_(m) {}
@@ -127,6 +161,8 @@ class decoder {
       if (name == "explicitcluster") made_.explicit_cluster = true;
     }
     made_.function_starts = starts_;
+    if (made_.warpgroups) ops::mark_unfenced(made_);
+    find_race_facts(made_);
     if (share_) allocate(made_);
     return std::move(made_);
   }
@@ -163,6 +199,7 @@ class decoder {
     }
     return made_.more[o.more];
   }
+  void note_warpgroups() { made_.warpgroups = made_.notes_stores = true; }
   [[nodiscard]] std::int64_t add_bulk(const bulk_form& f) {
     made_.bulk.push_back(f);
     return static_cast<std::int64_t>(made_.bulk.size() - 1);
@@ -614,6 +651,11 @@ inline void decoding::further_source(const operand& named, std::uint8_t width) {
   const std::uint8_t got = source_into(to, named, width);
   if (refusal.empty() && got != width) refuse("the operand " + named.text + ", whose size is not the type's");
   whole_.more_of(o).s.push_back(to);
+}
+
+inline void decoding::uses_warpgroups() {
+  o.warpgroup = true;
+  whole_.note_warpgroups();
 }
 
 inline ref decoding::constant(std::uint64_t bits, std::uint8_t width) { return whole_.constant_of(bits, width); }

@@ -70,6 +70,11 @@ struct copy_place {
   if (!store) return true;
   if (any_of(shadow, bytes, mbarrier_bytes))
     return tell(code::mbarrier_misuse, "there is an mbarrier, which ordinary stores must not touch before mbarrier.inval");
+  if (!of.matrices.count.empty())
+    for (std::uint64_t piece = at / 16; piece <= (at + bytes - 1) / 16; ++piece)
+      if (of.matrices.count[piece])
+        return tell(code::in_flight_access, "the wgmma of " + line_words(*w.launch, of.matrices.pc) +
+                                                " may still read it, because no wgmma.wait_group stood between");
   for (const held_range& h : of.held)
     if (h.first < at + bytes && at < h.first + h.bytes)
       return tell(code::in_flight_access, "the asynchronous operation of " + line_words(*w.launch, h.pc) +

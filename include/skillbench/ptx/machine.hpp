@@ -25,8 +25,10 @@
 #include <skillbench/fault.hpp>
 #include <skillbench/ptx/memory.hpp>
 #include <skillbench/ptx/ops/control.hpp>
+#include <skillbench/ptx/ops/warpgroup.hpp>
 #include <skillbench/ptx/ops/mbarrier.hpp>
 #include <skillbench/ptx/program.hpp>
+#include <skillbench/ptx/race.hpp>
 #include <skillbench/ptx/report.hpp>
 #include <skillbench/ptx/warp.hpp>
 #include <skillbench/ptx/watch.hpp>
@@ -40,8 +42,10 @@ struct launch_plan {
   std::uint64_t dynamic_shared = 0;      // bytes
   std::vector<std::byte> parameters;     // the kernel's parameter block
   std::uint64_t seed = 0;                // order of CTAs and warps
+  std::uint64_t schedule = 0;            // not 0: an adversarial one, see patience()
   std::uint64_t most_instructions = 0;   // warp instructions; 0: no bound
   std::vector<std::uint64_t> ctas;       // not empty: only these, in this order
+  bool races = true;                     // tell accesses that nothing orders
 };
 
 struct launch_counts {
@@ -55,6 +59,7 @@ inline constexpr std::uint64_t warp_quantum = 20'000;      // instructions
 inline constexpr std::uint64_t fragment_quantum = 4'000;
 inline constexpr std::uint64_t cta_quantum = 4'000'000;
 inline constexpr std::size_t most_resident = 132;          // CTAs at a time
+inline constexpr std::size_t most_interleaved = 16;        // by an adversarial schedule
 // How often a whole cluster may find nothing to do but to ask an mbarrier again
 // before that is a deadlock: try_wait may say no after a while, so threads can
 // go another way then.
@@ -70,6 +75,7 @@ struct cta {
   std::uint64_t number = 0;
   std::vector<warp> warps;
   shared_memory shared;
+  std::unique_ptr<cta_races> races;
   barrier_state barriers[16];
   std::size_t turn = 0;
 };
@@ -103,17 +109,19 @@ class machine {
     state_.parameters.resize(std::max<std::size_t>(code.parameter_bytes, plan.parameters.size()));
     trouble_ = fault{reason::internal, ""};
     seen_->next_launch();
+    races_.begin(code.global_granule);
 
     const std::vector<std::uint64_t> chosen = chosen_clusters(plan);
     const auto per = static_cast<std::uint64_t>(plan.cluster.count());
     const auto clusters = plan.ctas.empty() ? static_cast<std::uint64_t>(plan.grid.count()) / per
                                             : static_cast<std::uint64_t>(chosen.size());
+    drawn_ = plan.seed ^ (plan.schedule * 0x9e3779b97f4a7c15ull);
     const std::uint64_t stride = order_stride(clusters, plan.seed);
     std::deque<std::unique_ptr<detail::cluster>> resident;
     std::vector<std::unique_ptr<detail::cluster>> spare;
     std::uint64_t started = 0, at = clusters ? plan.seed % clusters : 0;
     while ((started < clusters || !resident.empty()) && !state_.stop) {
-      if (resident.empty() || (starving_ && (resident.size() + 1) * per <= detail::most_resident && started < clusters)) {
+      if (resident.empty() || (starving_ && (resident.size() + 1) * per <= (plan.schedule ? detail::most_interleaved : detail::most_resident) && started < clusters)) {
         std::unique_ptr<detail::cluster> fresh;
         if (!spare.empty()) {
           fresh = std::move(spare.back());
@@ -146,6 +154,11 @@ class machine {
         break;
       }
     }
+    if (races_.partial && seen_->first(~0u, code::race)) {
+      finding f = finding_at(state_, ~0u, code::race, "races were looked for in a part of this launch only: it has more of them to tell apart than the machine keeps");
+      f.weight = severity::note;
+      seen_->add(std::move(f));
+    }
     launch_counts out;
     out.warp_instructions = state_.ticks;
     out.thread_instructions = state_.thread_instructions;
@@ -163,6 +176,27 @@ class machine {
     const std::uint64_t p = primes[(seed >> 32) % 8];
     return n % p == 0 ? 1 : p;
   }
+
+  [[nodiscard]] std::uint64_t draw(std::uint64_t below) {
+    drawn_ += 0x9e3779b97f4a7c15ull;
+    std::uint64_t x = drawn_;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
+    return (x ^ (x >> 31)) % below;
+  }
+
+  // How many instructions a warp has before another one's turn. A kernel that is
+  // right does not care; one that lacks a barrier may work while warps run far
+  // ahead, or only while they stay together.
+  [[nodiscard]] std::uint64_t patience() {
+    switch (plan_->schedule % 4) {
+      case 1: return 1;
+      case 2: return 1 + draw(64);
+      case 3: return draw(2) ? detail::warp_quantum : 1 + draw(8);
+      default: return plan_->schedule ? 1 + draw(2'000) : detail::warp_quantum;
+    }
+  }
+  [[nodiscard]] std::uint64_t visit() { return plan_->schedule ? 1'000 + draw(50'000) : detail::cta_quantum; }
 
   // ---- clusters ---------------------------------------------------------------
 
@@ -243,6 +277,11 @@ class machine {
     // Without a dynamic part the last variable ends it: no slack to fall into.
     c.shared.data.resize(plan_->dynamic_shared ? code_->dynamic_offset + plan_->dynamic_shared : code_->static_shared);
     c.shared.shadow.resize(c.shared.data.size());
+    // One warp has nobody to race with.
+    if (!plan_->races || (c.warps.size() == 1 && plan_->grid.count() == 1)) return;
+    c.races = std::make_unique<cta_races>();
+    c.races->prepare(c.warps.size(), code_->stores_shared ? c.shared.data.size() : 0, code_->shared_granule, &races_);
+    c.races->somebody_meets(code_->learns);
   }
 
   static std::uint64_t aligned16(std::uint64_t n) { return (n + 15) / 16 * 16; }
@@ -253,6 +292,8 @@ class machine {
     const auto threads = static_cast<std::uint64_t>(plan_->block.count());
     for (auto& w : c.warps) {
       w.shared = &c.shared;
+      w.races = c.races.get();
+      w.shared_races = c.races && c.races->shared_on ? c.races.get() : nullptr;
       w.cta = number;
       const std::uint64_t first = std::uint64_t{w.number} * warp_lanes;
       const std::uint64_t n = std::min<std::uint64_t>(warp_lanes, threads - first);
@@ -277,6 +318,12 @@ class machine {
       if (w.frame_bytes) std::fill(w.frame_shadow_storage.begin(), w.frame_shadow_storage.end(), static_cast<std::uint8_t>(unwritten));
     }
     c.shared.start(c.warps.size(), code_->notes_stores);
+    if (code_->warpgroups) {
+      c.shared.matrices.start(c.shared.data.size());
+      for (auto& w : c.warps) w.flight.start(code_->slots);
+    }
+    if (c.races) c.races->begin(number);
+    c.shared.races = c.races && c.races->shared_on ? c.races.get() : nullptr;
     for (auto& b : c.barriers) b = {};
   }
 
@@ -358,13 +405,17 @@ class machine {
   detail::pause run(detail::cluster& all) {
     all.ran = 0;
     running_ = &all;
+    const std::uint64_t most = visit();
     for (;;) {
       bool progress = false, alive = false;
       for (auto& each : all.ctas) {
         detail::cta& c = *each;
-        for (std::size_t i = 0; i < c.warps.size(); ++i) {
+        const std::size_t n = c.warps.size();
+        if (plan_->schedule) c.turn = draw(n);
+        const std::size_t along = plan_->schedule && draw(2) ? n - 1 : 1;  // or backwards
+        for (std::size_t i = 0; i < n; ++i) {
           warp& w = c.warps[c.turn];
-          c.turn = (c.turn + 1) % c.warps.size();
+          c.turn = (c.turn + along) % n;
           if (!w.live) continue;
           alive = true;
           const std::uint64_t before = state_.ticks;
@@ -380,11 +431,13 @@ class machine {
         }
       }
       if (!alive) {
+        if (code_->warpgroups)
+          for (auto& each : all.ctas) ops::report_missing_warps(state_, each->shared.matrices, each->number);
         finish(all);
         return detail::pause::finished;
       }
       if (!progress && !stall(all)) return detail::pause::waits;
-      if (all.ran >= detail::cta_quantum) return detail::pause::quantum;
+      if (all.ran >= most) return detail::pause::quantum;
     }
   }
 
@@ -410,7 +463,7 @@ class machine {
 
   // Runs fragments until all wait, all have exited, or the quantum is used up.
   void run(detail::cta& c, warp& w) {
-    std::uint64_t left = detail::warp_quantum;
+    std::uint64_t left = patience();
     std::uint32_t passed_over = ~0u;  // fairness: a fragment that spun too long
     wake_waiting(w);
     while (w.live && left > 0 && !state_.stop && trouble_.why == reason::internal) {
@@ -486,6 +539,7 @@ class machine {
           if (o.taint && (t[o.s[0].slot] | t[o.s[1].slot] | t[o.s[2].slot] | t[o.s[3].slot] | t[o.d[0].slot] | t[o.d[1].slot] |
                           t[o.d[2].slot] | t[o.d[3].slot]))
             o.taint(w, o, active);
+          if (w.flight.pending && !o.warpgroup) ops::check_flight(w, o, active);
           o.run(w, o, active);
           if (w.refusal) {
             trouble_ = {reason::too_large, "one launch sequence touched more than " + std::to_string(global_->bound() >> 20) + " MB of memory"};
@@ -523,14 +577,15 @@ class machine {
     w.fragments[pick].pc = pc;
   }
 
-  // Whether all lanes of a .sync operation name the same members.
+  // Whether all lanes of a .sync operation name the same members, themselves
+  // included.
   [[nodiscard]] static bool same_members(warp& w, const op& o, lane_mask active) noexcept {
     if (w.tainted[o.s[4].slot]) return false;
     const auto* members = w.lanes<std::uint32_t>(o.s[4]);
     const lane_mask first = members[std::countr_zero(active)];
     lane_mask other = 0;
     for (int l = 0; l < warp_lanes; ++l) other |= static_cast<lane_mask>(members[l] != first) << l;
-    return (other & active) == 0;
+    return ((other | ~first) & active) == 0;
   }
 
   // Lanes whose guard is undefined. That is told where the guard decides what
@@ -637,6 +692,10 @@ class machine {
         lane_mask same = 0;
         for (int l = 0; l < warp_lanes; ++l)
           if (((active >> l) & 1u) && members[l] == awaited) same |= lane_mask{1} << l;
+        if (same & ~awaited) tell_mask(w, pc, std::countr_zero(same & ~awaited), "names the members " + hex(awaited) + " of its warp, and is none of them");
+        else if (awaited & active & ~same)
+          tell_mask(w, pc, std::countr_zero(same), "names the members " + hex(awaited) + ", of which lane " + std::to_string(std::countr_zero(awaited & active & ~same)) +
+                                                       " names others (" + hex(members[std::countr_zero(awaited & active & ~same)]) + ")");
         if (same != active) w.fragments.push_back({pc, active & ~same});
         fragment& f = w.fragments[pick];
         f.lanes = same;
@@ -722,15 +781,26 @@ class machine {
 
   void arrive(detail::cta& c, warp& w, std::size_t pick, const op& o, lane_mask active) {
     const std::uint32_t which = w.lanes<std::uint32_t>(o.s[0])[std::countr_zero(active)];
+    const auto told = [&](const std::string& how) {
+      if (seen_->first(w.pc, code::barrier_divergence))
+        seen_->add(finding_at(state_, w.pc, code::barrier_divergence, thread_words(w, std::countr_zero(active)) + " comes to barrier " + std::to_string(which) + how));
+    };
     if (which > 15) {
-      trouble_ = {reason::not_supported, "not supported by the PTX machine: barrier " + std::to_string(which) + " of 16"};
+      told(": a CTA has barriers 0 to 15");
+      state_.stop = true;
       return;
     }
     detail::barrier_state& b = c.barriers[which];
     const std::uint64_t count = o.unit ? w.lanes<std::uint32_t>(o.s[1])[std::countr_zero(active)] : 0;
+    const std::uint64_t whole = c.warps.size() * warp_lanes;
+    if (o.unit && (count == 0 || count % warp_lanes != 0)) told(" with a count of " + std::to_string(count) + ", which is no multiple of 32");
+    else if (count > whole) told(" with a count of " + std::to_string(count) + ": the CTA has no more than " + std::to_string(plan_->block.count()) + " threads");
+    else if (b.in_use && (count ? count : whole) != (b.expected ? b.expected : whole))
+      told(" with " + count_words(count) + " while others wait there with " + count_words(b.expected));
     b.in_use = true;
     b.expected = count;
     if (static_cast<ops::barrier_kind>(o.imm) == ops::barrier_kind::arrive) {
+      if (c.races) c.races->arrive(which, w.number);
       b.arrived += active == w.live ? warp_lanes : std::popcount(active);  // a divergent warp arrives in parts
       ++w.fragments[pick].pc;
       release_barriers(c);
@@ -739,6 +809,10 @@ class machine {
     w.fragments[pick].is = fragment::state::barrier;
     w.fragments[pick].barrier = which;
     release_barriers(c);
+  }
+
+  [[nodiscard]] static std::string count_words(std::uint64_t count) {
+    return count ? "a count of " + std::to_string(count) : std::string("no count, which means every thread");
   }
 
   [[nodiscard]] static lane_mask waiting_at(const warp& w, std::uint32_t which) {
@@ -763,11 +837,60 @@ class machine {
         if (here != w.live) all = false;
       }
       if (b.expected ? threads < b.expected : !(all && any)) continue;
+      check_together(c, which);
+      if (c.races) order(c, which, b.expected == 0 || (b.arrived == 0 && threads == c.warps.size() * warp_lanes));
       release(c, which);
       ++c.shared.meetings;
       b = {};
       ++state_.barriers;
     }
+  }
+
+  // What the threads at a barrier did is behind those who leave it; what exited
+  // threads did only when the barrier is one of the whole CTA.
+  void order(detail::cta& c, std::uint32_t which, bool all) {
+    if (all) {
+      c.races->meet();
+    } else {
+      for (const auto& w : c.warps)
+        if (waiting_at(w, which)) c.races->arrive(which, w.number);
+      for (const auto& w : c.warps)
+        if (waiting_at(w, which)) c.races->leave(which, w.number);
+    }
+    c.races->done(which);
+  }
+
+  // Lanes of one warp must come to one instruction (PTX ISA, bar: .aligned);
+  // that warps come to different ones is legal and seldom meant. Threads that
+  // have exited are not waited for, as on the hardware since sm_70.
+  void check_together(const detail::cta& c, std::uint32_t which) {
+    const fragment* first = nullptr;
+    const warp* of = nullptr;
+    for (const auto& w : c.warps) {
+      const fragment* mine = nullptr;
+      for (const auto& f : w.fragments) {
+        if (f.is != fragment::state::barrier || f.barrier != which) continue;
+        const op& o = code_->code[f.pc];
+        if (mine && mine->pc != f.pc && o.aligned) tell_apart(w, f, w, *mine, which, severity::fails);
+        if (first && first->pc != f.pc && of != &w && !o.unit) tell_apart(w, f, *of, *first, which, severity::note);
+        mine = &f;
+        if (!first) {
+          first = &f;
+          of = &w;
+        }
+      }
+    }
+  }
+
+  void tell_apart(const warp& w, const fragment& f, const warp& v, const fragment& g, std::uint32_t which, severity weight) {
+    const bool note = weight == severity::note;
+    if (!seen_->first(note ? ~f.pc : f.pc, code::barrier_divergence)) return;
+    finding told = finding_at(state_, f.pc, code::barrier_divergence,
+                              thread_words(w, std::countr_zero(f.lanes)) + " waits at barrier " + std::to_string(which) + " (" + line_words(state_, f.pc) + ") with " +
+                                  cta_races::thread_of(state_, v.number, static_cast<std::uint32_t>(std::countr_zero(g.lanes))) + ", which came to another instruction (" +
+                                  line_words(state_, g.pc) + ")" + (note ? "" : ": all threads of a warp must come to the same one"));
+    told.weight = weight;
+    seen_->add(std::move(told));
   }
 
   void release(detail::cta& c, std::uint32_t which) {
@@ -859,6 +982,7 @@ class machine {
         waiting[same].lanes |= lane_mask{1} << l;
       } else {
         over |= lane_mask{1} << l;
+        if (w.shared_races) w.shared_races->acquire_shared(static_cast<std::uint32_t>(p.at), w.number);
       }
     }
     w.fragments.erase(w.fragments.begin() + static_cast<std::ptrdiff_t>(pick));
@@ -897,7 +1021,9 @@ class machine {
           state_.stop = true;
           return;
         }
-        if (is_over(w, f.barrier, f.phase)) answer(w, f, true);
+        if (!is_over(w, f.barrier, f.phase)) continue;
+        if (w.shared_races) w.shared_races->acquire_shared(f.barrier, w.number);
+        answer(w, f, true);
       } else if (f.is == fragment::state::cluster && !(f.lanes & w.cluster_arrived)) {
         w.cluster_owes &= ~f.lanes;
         f.is = fragment::state::ready;
@@ -952,6 +1078,7 @@ class machine {
     if (!any) return;
     for (auto& c : running_->ctas) {
       for (auto& w : c->warps) w.cluster_arrived = 0;
+      if (c->races) c->races->meet();
       ++c->shared.meetings;
       c->shared.visited = false;
     }
@@ -981,6 +1108,30 @@ class machine {
     return "";
   }
 
+  void tell_mask(const warp& w, std::uint32_t pc, int lane, const std::string& how) {
+    if (seen_->first(pc, code::mask_misuse)) seen_->add(finding_at(state_, pc, code::mask_misuse, thread_words(w, lane) + " " + how));
+  }
+
+  // A deadlock that a count or a mask explains.
+  void explain_deadlock(const detail::cta& c) {
+    for (const auto& w : c.warps)
+      for (const auto& f : w.fragments) {
+        if (f.is == fragment::state::barrier && c.barriers[f.barrier].expected) {
+          std::uint64_t came = c.barriers[f.barrier].arrived;
+          for (const auto& v : c.warps) came += waiting_at(v, f.barrier) ? warp_lanes : 0;
+          if (seen_->first(f.pc, code::barrier_divergence))
+            seen_->add(finding_at(state_, f.pc, code::barrier_divergence,
+                                  thread_words(w, std::countr_zero(f.lanes)) + " waits at barrier " + std::to_string(f.barrier) + " for " + std::to_string(c.barriers[f.barrier].expected) +
+                                      " threads; " + std::to_string(came) + " came and no more can"));
+        }
+        if (f.is != fragment::state::converging) continue;
+        for (const auto& g : w.fragments)
+          if (g.is == fragment::state::converging && g.awaited != f.awaited && (f.awaited & g.lanes))
+            tell_mask(w, f.pc, std::countr_zero(f.lanes), "waits for the members " + hex(f.awaited) + ", of which lane " + std::to_string(std::countr_zero(f.awaited & g.lanes)) +
+                                                              " waits for others (" + hex(g.awaited) + ", " + line_words(state_, g.pc) + ")");
+      }
+  }
+
   // Every thread of the cluster waits for one that waits.
   void report_deadlock(detail::cluster& all) {
     std::string who;
@@ -995,6 +1146,7 @@ class machine {
           who += (who.empty() ? "" : "; ") + std::to_string(std::popcount(f.lanes)) + " threads of warp " + std::to_string(w.number) +
                  (all.ctas.size() > 1 ? " of rank " + std::to_string(w.rank) : "") + waits_for(all, w, f) + " (" + line_words(state_, f.pc) + ")";
         }
+    for (const auto& c : all.ctas) explain_deadlock(*c);
     if (seen_->first(pc, code::deadlock))
       seen_->add(finding_at(state_, pc, code::deadlock,
                             (all.ctas.size() > 1 ? "the cluster of " : "") + cta_words(state_, all.ctas[0]->number) + " can never go on: " + who + "; nobody is left to arrive"));
@@ -1006,8 +1158,10 @@ class machine {
   const program* code_ = nullptr;
   const launch_plan* plan_ = nullptr;
   launch_state state_;
+  launch_races races_;
   fault trouble_{reason::internal, ""};
   bool starving_ = false;
+  std::uint64_t drawn_ = 0;  // by an adversarial schedule
   detail::cluster* running_ = nullptr;
   bool asks_again_ = false;    // a fragment stopped at a test_wait that said no
   bool worked_ = false;        // some fragment of a warp's turn did not

@@ -18,6 +18,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <memory>
@@ -47,9 +48,21 @@ enum shadow : std::uint8_t {
   mbarrier_bytes = 8,
 };
 
+// Who loaded and stored in a page during a launch: race.hpp.
+struct page_races {
+  struct release {
+    void operator()(std::uint32_t* p) const noexcept { std::free(p); }
+  };
+  std::unique_ptr<std::uint32_t[], release> row[3];  // stores, loads, loads before
+  std::uint32_t launch = 0;
+  unsigned shift = 2;  // log2 of the bytes that an entry stands for
+  bool loaded = false;
+};
+
 struct page {
   std::unique_ptr<std::byte[]> data;
   std::unique_ptr<std::uint8_t[]> shadow;  // null: defined throughout
+  std::unique_ptr<page_races> races;       // null: nobody to tell apart yet
 };
 
 // Fills `out` with the allocation's initial bytes from `first` on.

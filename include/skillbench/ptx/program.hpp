@@ -50,6 +50,10 @@ enum class flow : std::uint8_t {
 
 enum class space : std::uint8_t { generic, global, shared, local, param, constant, cluster };
 
+// What an access promises to other threads; volatile counts as relaxed.
+enum class memory_order : std::uint8_t { weak, relaxed, acquire, release, acq_rel };
+enum class access_kind : std::uint8_t { none, load, store, atomic };
+
 struct op {
   handler run = nullptr;
   handler taint = nullptr;  // called instead of nothing when a source is tainted
@@ -60,8 +64,15 @@ struct op {
   std::uint8_t vector = 1;   // elements of a memory access
   std::uint8_t width = 0;    // bytes of a lane of d[0]
   bool is_signed = false;    // widening loads
+  bool warpgroup = false;    // of the wgmma family; a wait has unit 1
   std::uint8_t address_width = 8;  // bytes of the address register's lanes
   std::uint8_t sources = 0, targets = 0;
+  access_kind access = access_kind::none;  // of the plain loads, stores and atomics
+  memory_order order = memory_order::weak;
+  bool device_scope = true;    // of such an order or fence: not the CTA alone
+  bool result_unused = false;  // of an atomic: nobody reads what it gives
+  bool compares = false;       // an atomic compare-and-swap
+  bool aligned = false;        // barriers: all lanes of a warp come together
   ref d[4], s[5];
   ref guard;
   std::int64_t imm = 0;      // address offset, table index, mode bits
@@ -171,6 +182,12 @@ struct program {
   // Asynchronous operations (bulk copies, wgmma) read shared memory: ordinary
   // stores are noted, so that a missing fence is seen.
   bool notes_stores = false;
+  bool warpgroups = false;  // there is a wgmma
+  // For races (race.hpp): log2 of the smallest unit stored, at most 4 bytes;
+  // whether shared memory is stored to at all; whether a strong load or an
+  // atomic with a result learns from other threads.
+  std::uint8_t shared_granule = 2, global_granule = 2;
+  bool stores_shared = false, learns = false;
   std::vector<bulk_form> bulk;  // by op::imm
 
   [[nodiscard]] const std::string* complaint(std::uint32_t index) const {

@@ -21,6 +21,7 @@
 #include <skillbench/ptx/async.hpp>
 #include <skillbench/ptx/memory.hpp>
 #include <skillbench/ptx/program.hpp>
+#include <skillbench/ptx/warpgroup.hpp>
 #include <skillbench/ptx/watch.hpp>
 #include <skillbench/units.hpp>
 
@@ -75,7 +76,10 @@ struct warp {
   lane_mask cluster_arrived = 0;         // at the barrier of the cluster
   lane_mask cluster_owes = 0;            // arrived, and have not waited
   const char* refusal = nullptr;         // an operation found no way to go on
+  cta_races* races = nullptr;            // null: accesses are not told apart
+  cta_races* shared_races = nullptr;     // the same when shared memory is watched
   std::vector<fragment> fragments;
+  wgmma_flight flight;
 
   std::vector<file_line> storage;
   std::vector<file_line> shade_storage;

@@ -17,6 +17,7 @@
 #include <skillbench/ptx/guard.hpp>
 #include <skillbench/ptx/ops/arithmetic.hpp>
 #include <skillbench/ptx/ops/convert.hpp>
+#include <skillbench/ptx/race.hpp>
 #include <skillbench/ptx/report.hpp>
 
 namespace skillbench::ptx::ops {
@@ -83,6 +84,7 @@ inline cell resolve_window(warp& w, int lane, std::uint64_t at, unsigned bytes, 
       return {};
     }
     if (w.shared->guarded && !guarded_access(w, *w.shared, lane, at, bytes, store)) return {};
+    if (w.shared_races) w.shared_races->shared_lane(w, lane, at, bytes, store);
     return {w.shared->data.data() + at, w.shared->shadow.data() + at};
   }
   if (at > w.frame_bytes || w.frame_bytes - at < bytes) {
@@ -121,6 +123,8 @@ inline cell resolve_cluster(warp& w, int lane, std::uint64_t at, unsigned bytes,
   const shared_place p = place_shared(w, lane, at, bytes, store);
   if (!p.of) return {};
   if (p.of->guarded && !guarded_access(w, *p.of, lane, p.at, bytes, store)) return {};
+  if (p.of != w.shared && p.of->races) p.of->races->outsider(w.pc, p.at, bytes, store);
+  else if (w.shared_races) w.shared_races->shared_lane(w, lane, p.at, bytes, store);
   return {p.of->data.data() + p.at, p.of->shadow.data() + p.at};
 }
 
@@ -141,6 +145,7 @@ inline cell resolve_global(warp& w, int lane, std::uint64_t at, unsigned bytes, 
     return {};
   }
   const std::uint64_t in_page = (at - owner->origin) & (page_bytes - 1);
+  if (w.races && owner->writable) w.races->global_lane(w, lane, *p, in_page, at, bytes, store);
   return {p->data.get() + in_page, p->shadow ? p->shadow.get() + in_page : nullptr};
 }
 
@@ -183,6 +188,8 @@ struct run_of_memory {
   std::byte* data = nullptr;  // at `lowest`
   std::uint8_t* shadow = nullptr;
   std::uint64_t lowest = 0, bytes = 0;
+  page* in = nullptr;    // global memory
+  bool watched = false;  // for races: told to note_load and note_store
 };
 
 [[nodiscard]] inline run_of_memory one_run(warp& w, const lane_addresses& a, unsigned bytes, bool store, space where) {
@@ -211,6 +218,7 @@ struct run_of_memory {
     if (store && w.shared->guarded) return {};  // lane by lane: guard.hpp
     out.data = w.shared->data.data() + lowest;
     out.shadow = w.shared->shadow.data() + lowest;
+    out.watched = w.shared_races != nullptr;
     return out;
   }
   if (where != space::global && where != space::generic && where != space::constant) return {};
@@ -224,7 +232,31 @@ struct run_of_memory {
   if (!p) return {};
   out.data = p->data.get() + (first & (page_bytes - 1));
   if (p->shadow) out.shadow = p->shadow.get() + (first & (page_bytes - 1));
+  out.in = p;
+  out.watched = owner->writable && w.races;
   return out;
+}
+
+// Lane after lane without a gap.
+[[nodiscard]] inline bool is_dense(const lane_addresses& a, unsigned bytes) noexcept {
+  std::uint64_t off = ~a.active;
+  for (unsigned l = 0; l < warp_lanes; ++l) off |= a.at[l] ^ (a.at[0] + std::uint64_t{l} * bytes);
+  return off == 0;
+}
+
+// The accesses of one_run, for races.
+inline void note_load(warp& w, const op& o, const lane_addresses& a, const run_of_memory& run, unsigned bytes) {
+  const bool dense = is_dense(a, bytes);
+  if (!run.in) return w.races->shared_load(w, o, a.at, a.active, run.lowest, run.bytes, bytes, dense);
+  const auto in_page = static_cast<std::uint64_t>(run.data - run.in->data.get());
+  w.races->global_load(w, o, *run.in, in_page, run.bytes, a.at, a.active, run.lowest, bytes, dense);
+}
+inline void note_store(warp& w, const op& o, const lane_addresses& a, const run_of_memory& run, unsigned bytes) {
+  if (run.bytes < std::uint64_t{bytes} * static_cast<unsigned>(std::popcount(a.active))) check_lanes(w, o, a.at, a.active, run.in == nullptr);
+  const bool dense = is_dense(a, bytes);
+  if (!run.in) return w.races->shared_store(w, o, a.at, a.active, run.lowest, run.bytes, bytes, dense);
+  const auto in_page = static_cast<std::uint64_t>(run.data - run.in->data.get());
+  w.races->global_store(w, o, *run.in, in_page, run.bytes, a.at, a.active, run.lowest, bytes, dense);
 }
 
 inline void count_global(warp& w, const op& o, const lane_addresses& a, unsigned bytes, bool store) {
@@ -276,6 +308,7 @@ void run_load(warp& w, const op& o, lane_mask active) {
   count_global(w, o, a, bytes, false);
   const run_of_memory run = one_run(w, a, bytes, false, o.where);
   if (run.data && !(run.shadow && any_set(run.shadow, run.bytes))) {
+    if (run.watched) note_load(w, o, a, run, bytes);
     for (int i = 0; i < V; ++i) {
       if ((o.target >> i) & 1u) continue;  // discarded
       T* to = w.lanes<T>(o.d[i]);
@@ -321,6 +354,7 @@ void run_store(warp& w, const op& o, lane_mask active) {
   for (int i = 0; i < V; ++i) tainted |= w.tainted[o.s[i + 1].slot] != 0;
   const run_of_memory run = one_run(w, a, bytes, true, o.where);
   if (run.data && !tainted) {
+    if (run.watched) note_store(w, o, a, run, bytes);
     for (int l = 0; l < warp_lanes; ++l) {
       if (!((a.active >> l) & 1u)) continue;
       std::byte* to = run.data + (a.at[l] - run.lowest);
@@ -435,11 +469,23 @@ inline space take_space(decoding& d) {
   return space::generic;
 }
 
+// What an access or a fence promises to other threads, for race.hpp.
+inline memory_order take_order(decoding& d, memory_order unsaid) {
+  memory_order order = unsaid;
+  if (d.take("weak")) order = memory_order::weak;
+  if (d.take("volatile") || d.take("relaxed") || d.take("mmio")) order = memory_order::relaxed;
+  if (d.take("relaxed")) order = memory_order::relaxed;  // .mmio.relaxed
+  if (d.take("acquire")) order = memory_order::acquire;
+  if (d.take("release")) order = memory_order::release;
+  if (d.take("acq_rel") || d.take("sc")) order = memory_order::acq_rel;
+  d.o.device_scope = !d.take("cta");
+  d.ignore("cluster", "gpu", "sys", "gl");
+  return order;
+}
+
 inline void ignore_hints(decoding& d) {
-  // Caching, ordering and scope: one CTA at a time runs in a single order, in
-  // which every access is at least as ordered as asked.
-  d.ignore("nc", "ca", "cg", "cs", "cv", "lu", "wb", "wt", "volatile", "weak", "relaxed", "acquire", "release",
-           "acq_rel", "sc", "cta", "cluster", "gpu", "sys", "mmio", "L1::no_allocate", "L1::evict_normal",
+  // Caching: one CTA at a time runs in a single order.
+  d.ignore("nc", "ca", "cg", "cs", "cv", "lu", "wb", "wt", "L1::no_allocate", "L1::evict_normal",
            "L1::evict_unchanged", "L1::evict_first", "L1::evict_last", "L2::64B", "L2::128B", "L2::256B",
            "L2::evict_first", "L2::evict_last", "L2::evict_normal", "unified");
 }
@@ -498,6 +544,8 @@ inline bool access_registers(decoding& d, const operand& named, bool targets, in
 }
 
 inline void make_load(decoding& d) {
+  d.o.access = access_kind::load;
+  d.o.order = take_order(d, memory_order::weak);
   ignore_hints(d);
   d.o.where = take_space(d);
   const std::size_t n = operands_without_policy(d);
@@ -522,6 +570,8 @@ inline void make_load(decoding& d) {
 }
 
 inline void make_store(decoding& d) {
+  d.o.access = access_kind::store;
+  d.o.order = take_order(d, memory_order::weak);
   ignore_hints(d);
   d.o.where = take_space(d);
   const std::size_t n = operands_without_policy(d);
@@ -622,6 +672,9 @@ inline void run_atomic(warp& w, const op& o, lane_mask active) {
 }
 
 inline void make_atomic(decoding& d, bool returns) {
+  d.o.access = access_kind::atomic;
+  d.o.result_unused = !returns;  // decoder.hpp looks for more
+  d.o.order = take_order(d, memory_order::relaxed);
   ignore_hints(d);
   d.ignore("noftz");
   d.o.where = take_space(d);
@@ -641,6 +694,7 @@ inline void make_atomic(decoding& d, bool returns) {
   if (!found || t == type::none || t == type::pred || width_of(t) < 2 || n != (returns ? 2 : 1) + values) return d.refuse("this form");
   d.o.unit = width_of(t);
   d.o.vector = static_cast<std::uint8_t>(what);
+  d.o.compares = what == change::cas;
   d.o.target = static_cast<std::uint32_t>(t);
   std::size_t i = 0;
   if (returns) {
@@ -654,19 +708,29 @@ inline void make_atomic(decoding& d, bool returns) {
 
 inline void run_nothing(warp&, const op&, lane_mask) {}
 
+// Memory needs no fence here: every access is done when it is run. What a fence
+// orders is remembered for races.
+inline void run_fence(warp& w, const op& o, lane_mask) {
+  if (w.races) w.races->fence(w.number, o.device_scope);
+}
+
 inline void add_access_rows(instruction_table& table) {
   table["ld"] = &make_load;
   table["ldu"] = &make_load;
   table["st"] = &make_store;
   table["atom"] = [](decoding& d) { make_atomic(d, true); };
   table["red"] = [](decoding& d) { make_atomic(d, false); };
-  // membar orders what already runs in one order; prefetches move nothing; and
-  // a launch stands alone, so that griddepcontrol waits for nothing.
+  table["membar"] = [](decoding& d) {
+    take_order(d, memory_order::acq_rel);
+    if (d.want(0)) d.does(&run_fence);
+  };
+  // Prefetches move nothing; a launch stands alone, so that griddepcontrol waits
+  // for nothing.
   const row nothing = [](decoding& d) {
     while (!d.left_over().empty()) d.take_any();
     d.does(&run_nothing);
   };
-  for (const char* name : {"membar", "prefetch", "prefetchu", "applypriority", "pmevent", "nanosleep", "griddepcontrol"})
+  for (const char* name : {"prefetch", "prefetchu", "applypriority", "pmevent", "nanosleep", "griddepcontrol"})
     table[name] = nothing;
 }
 

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include <skillbench/ptx/decode.hpp>
 #include <skillbench/ptx/guard.hpp>
@@ -84,6 +85,17 @@ void land_where(shared_memory& of, std::uint32_t warp_number, Which&& which) {
 }
 
 // ---- cp.async ----------------------------------------------------------------------
+
+// For races a copy stores twice: when it starts, what others still load there is
+// overwritten; when it lands, what it brought is there to be loaded.
+inline void note_copy(warp& w, const copy_batch& b, lane_mask lanes) {
+  if (!w.shared_races || !lanes) return;
+  std::uint64_t at[warp_lanes];
+  for (int l = 0; l < warp_lanes; ++l) at[l] = b.to[l];
+  const std::uint32_t now = std::exchange(w.pc, b.pc);
+  w.shared_races->shared_rows(w, at, lanes, b.bytes, true);
+  w.pc = now;
+}
 
 enum class source_part : std::uint8_t { whole, sized, ignored };
 
@@ -185,6 +197,7 @@ inline void run_copy(warp& w, const op& o, lane_mask active) {
     std::memset(of.shadow.data() + at, in_flight, bytes);
   }
   if (!b.lanes) return all.unused.push_back(index);
+  note_copy(w, b, b.lanes);
   all.flying.push_back(index);
   ++of.guarded;
 }
@@ -199,12 +212,12 @@ inline void run_commit(warp& w, const op&, lane_mask active) {
 inline void run_wait(warp& w, const op& o, lane_mask active) {
   const auto& committed = w.shared->copies[w.number].committed;
   land_where(*w.shared, w.number, [&](const copy_batch& b) {
-    if (o.imm < 0) return active;
-    lane_mask done = 0;
-    for (lane_mask left = b.lanes & active; left; left &= left - 1) {
+    lane_mask done = o.imm < 0 ? active : 0;
+    for (lane_mask left = b.lanes & active & ~done; left; left &= left - 1) {
       const auto l = static_cast<unsigned>(std::countr_zero(left));
       if (std::int64_t{b.group[l]} < std::int64_t{committed[l]} - o.imm) done |= lane_mask{1} << l;
     }
+    note_copy(w, b, done & b.lanes);
     return done;
   });
 }

@@ -30,7 +30,8 @@ inline void make_barrier(decoding& d) {
     d.o.kind = flow::cluster;
     return;
   }
-  d.ignore("cta", "aligned");
+  d.ignore("cta");
+  d.o.aligned = d.take("aligned") || d.in.opcode == "bar";
   barrier_kind kind = barrier_kind::sync;
   if (d.take("arrive")) kind = barrier_kind::arrive;
   else if (d.take("red"))

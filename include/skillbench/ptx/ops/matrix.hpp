@@ -118,10 +118,15 @@ enum class element : std::uint8_t { none, f16, bf16, tf32, e4m3, e5m2, f64, s8, 
 
 // ---- small matrices ------------------------------------------------------------
 
-// c[8][8] += a[8][k] b[k][8]: rows of a are `la` apart, of c `lc`; the products
-// are added up first.
-inline void multiply_8x8(const float* a, int la, const float* b, float* c, int lc, int k) noexcept {
-#if defined(__AVX2__) && defined(__FMA__)
+// The order in which the eight columns of B and of the accumulators are worked on:
+// 0 2 4 6 1 3 5 7, so that a row of eight is four lanes of the register with the
+// even columns and four of the one with the odd columns.
+[[nodiscard]] constexpr int worked_at(int column) noexcept { return column / 2 + 4 * (column % 2); }
+
+// Eight rows of accumulators, in registers of even and of odd columns:
+// C += a[8][k] b[k][8]. Rows of a are `la` apart. The products are added up first.
+inline void multiply_rows(const float* a, int la, const float* b, int k, float* even, float* odd) noexcept {
+#if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
   __m256 sum[8];
   const __m256 first = _mm256_loadu_ps(b);
   for (int i = 0; i < 8; ++i) sum[i] = _mm256_mul_ps(_mm256_broadcast_ss(a + i * la), first);
@@ -131,27 +136,36 @@ inline void multiply_8x8(const float* a, int la, const float* b, float* c, int l
   }
   const __m256 nan = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff));
   for (int i = 0; i < 8; ++i) {
-    const __m256 all = _mm256_add_ps(sum[i], _mm256_loadu_ps(c + i * lc));
-    _mm256_storeu_ps(c + i * lc, _mm256_blendv_ps(all, nan, _mm256_cmp_ps(all, all, _CMP_UNORD_Q)));
+    const __m256 c = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(even + 4 * i)), _mm_loadu_ps(odd + 4 * i), 1);
+    __m256 all = _mm256_add_ps(sum[i], c);
+    all = _mm256_blendv_ps(all, nan, _mm256_cmp_ps(all, all, _CMP_UNORD_Q));
+    _mm_storeu_ps(even + 4 * i, _mm256_castps256_ps128(all));
+    _mm_storeu_ps(odd + 4 * i, _mm256_extractf128_ps(all, 1));
   }
 #else
   for (int i = 0; i < 8; ++i)
     for (int j = 0; j < 8; ++j) {
       float sum = a[i * la] * b[j];
       for (int l = 1; l < k; ++l) sum = std::fma(a[i * la + l], b[8 * l + j], sum);
-      c[i * lc + j] = without_nan_payload(sum + c[i * lc + j]);
+      float& c = j < 4 ? even[4 * i + j] : odd[4 * i + j - 4];
+      c = without_nan_payload(sum + c);
     }
 #endif
 }
 
-// Eight columns of eight halves or bfloats (a register of B) to eight rows.
-inline void rows_of_columns(const std::uint16_t* from, bool bfloat, float* to) noexcept {
-#if defined(__AVX2__) && defined(__F16C__)
+#if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
+[[nodiscard]] inline __m256 eight_floats(const void* from, bool bfloat) noexcept {
+  const __m128i bits = _mm_loadu_si128(static_cast<const __m128i*>(from));
+  return bfloat ? _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16)) : _mm256_cvtph_ps(bits);
+}
+#endif
+
+// Eight columns of eight halves or bfloats, column j at from[j], to eight rows in
+// worked order.
+inline void rows_of_columns(const void* const* from, bool bfloat, float* to) noexcept {
+#if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
   __m256 r[8];
-  for (int i = 0; i < 8; ++i) {
-    const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + 8 * i));
-    r[i] = bfloat ? _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16)) : _mm256_cvtph_ps(bits);
-  }
+  for (int j = 0; j < 8; ++j) r[worked_at(j)] = eight_floats(from[j], bfloat);
   __m256 u[8], v[8];
   for (int i = 0; i < 4; ++i) {
     u[2 * i] = _mm256_unpacklo_ps(r[2 * i], r[2 * i + 1]);
@@ -168,41 +182,45 @@ inline void rows_of_columns(const std::uint16_t* from, bool bfloat, float* to) n
     _mm256_storeu_ps(to + 8 * (i + 4), _mm256_permute2f128_ps(v[i], v[4 + i], 0x31));
   }
 #else
-  for (int i = 0; i < 8; ++i)
-    for (int l = 0; l < 8; ++l)
-      to[8 * l + i] = float_of(bfloat ? element::bf16 : element::f16, from[8 * i + l]);
+  for (int j = 0; j < 8; ++j) {
+    std::uint16_t column[8];
+    std::memcpy(column, from[j], sizeof column);
+    for (int l = 0; l < 8; ++l) to[8 * l + worked_at(j)] = float_of(bfloat ? element::bf16 : element::f16, column[l]);
+  }
+#endif
+}
+
+// Eight halves or bfloats that follow each other.
+inline void widen_eight(const void* from, bool bfloat, float* to) noexcept {
+#if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
+  _mm256_storeu_ps(to, eight_floats(from, bfloat));
+#else
+  std::uint16_t row[8];
+  std::memcpy(row, from, sizeof row);
+  for (int l = 0; l < 8; ++l) to[l] = float_of(bfloat ? element::bf16 : element::f16, row[l]);
 #endif
 }
 
 // Eight rows of eight of a register of A, rows `stride` apart in `to`.
 inline void rows_of_rows(const std::uint16_t* from, bool bfloat, float* to, int stride) noexcept {
-#if defined(__AVX2__) && defined(__F16C__)
-  for (int i = 0; i < 8; ++i) {
-    const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + 8 * i));
-    _mm256_storeu_ps(to + stride * i, bfloat ? _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16))
-                                             : _mm256_cvtph_ps(bits));
-  }
-#else
-  for (int i = 0; i < 8; ++i)
-    for (int l = 0; l < 8; ++l)
-      to[stride * i + l] = float_of(bfloat ? element::bf16 : element::f16, from[8 * i + l]);
-#endif
+  for (int i = 0; i < 8; ++i) widen_eight(from + 8 * i, bfloat, to + stride * i);
 }
 
-// Two registers of accumulators (columns 2t and 2t + 1) to eight rows of eight.
-inline void rows_of_pairs(const float* even, const float* odd, float* to, int stride) noexcept {
-  for (int g = 0; g < 8; ++g)
-    for (int t = 0; t < 4; ++t) {
-      to[stride * g + 2 * t] = even[4 * g + t];
-      to[stride * g + 2 * t + 1] = odd[4 * g + t];
-    }
+// A register of two halves in each lane is one of even columns and one of odd.
+inline void widen_pairs(const std::uint32_t* words, float* even, float* odd) noexcept {
+  std::uint16_t low[warp_lanes], high[warp_lanes];
+  for (int l = 0; l < warp_lanes; ++l) {
+    low[l] = static_cast<std::uint16_t>(words[l]);
+    high[l] = static_cast<std::uint16_t>(words[l] >> 16);
+  }
+  widen_halves(low, even);
+  widen_halves(high, odd);
 }
-inline void pairs_of_rows(const float* from, int stride, float* even, float* odd) noexcept {
-  for (int g = 0; g < 8; ++g)
-    for (int t = 0; t < 4; ++t) {
-      even[4 * g + t] = from[stride * g + 2 * t];
-      odd[4 * g + t] = from[stride * g + 2 * t + 1];
-    }
+inline void narrow_pairs(const float* even, const float* odd, std::uint32_t* words) noexcept {
+  std::uint16_t low[warp_lanes], high[warp_lanes];
+  narrow_to_halves(even, low);
+  narrow_to_halves(odd, high);
+  for (int l = 0; l < warp_lanes; ++l) words[l] = low[l] | static_cast<std::uint32_t>(high[l]) << 16;
 }
 
 inline void transpose_8x8(const std::uint16_t* from, std::uint16_t* to) noexcept {
@@ -347,34 +365,6 @@ void unpack_b(warp& w, const mma_form& f, const ref* b, T* to, Value value) {
   }
 }
 
-// c is m rows of eight floats.
-inline void read_floats(warp& w, const mma_form& f, const ref* c, float* to) {
-  if (f.c == element::f32) {
-    for (int r = 0; r < f.m / 8; ++r) rows_of_pairs(w.lanes<float>(c[2 * r]), w.lanes<float>(c[2 * r + 1]), to + 64 * r, 8);
-  } else {
-    for (int r = 0; r < f.m / 8; ++r) rows_of_rows(w.lanes<std::uint16_t>(c[r]), false, to + 64 * r, 8);
-  }
-}
-inline void write_floats(warp& w, const mma_form& f, const ref* d, const float* from, lane_mask active) {
-  if (f.d == element::f32) {
-    for (int r = 0; r < f.m / 8; ++r) {
-      alignas(64) float even[warp_lanes], odd[warp_lanes];
-      pairs_of_rows(from + 64 * r, 8, even, odd);
-      if (d[2 * r].slot) keep(w, d[2 * r], even, active);
-      if (d[2 * r + 1].slot) keep(w, d[2 * r + 1], odd, active);
-    }
-  } else {
-    for (int r = 0; r < f.m / 8; ++r) {
-      alignas(64) std::uint16_t halves[2 * warp_lanes];
-      narrow_to_halves(from + 64 * r, halves);
-      narrow_to_halves(from + 64 * r + 32, halves + 32);
-      std::uint32_t words[warp_lanes];
-      std::memcpy(words, halves, sizeof words);
-      if (d[r].slot) keep(w, d[r], words, active);
-    }
-  }
-}
-
 // What every mma.sync ends with: undefined elements of D, or none.
 template <typename Bits>
 void finish_mma(warp& w, const mma_form& f, const further& all, bool tainted, const mma_taint& bad, lane_mask active) {
@@ -392,22 +382,42 @@ inline void run_mma_floats(warp& w, const op& o, lane_mask active) {
   mma_taint bad;
   if (tainted) bad = taint_of<std::uint32_t>(w, f, a, b, c);
 
-  alignas(64) float left[16 * 32], right[32 * 8], sum[16 * 8];
+  alignas(64) float left[16 * 32], right[32 * 8], sum[4][warp_lanes];
   if (element_bits(f.a) == 16) {
     const bool bfloat = f.a == element::bf16;
     for (int r = 0; r < n.a; ++r) rows_of_rows(w.lanes<std::uint16_t>(a[r]), bfloat, left + 8 * (r % 2) * f.k + 8 * (r / 2), f.k);
-    for (int r = 0; r < n.b; ++r) rows_of_columns(w.lanes<std::uint16_t>(b[r]), bfloat, right + 64 * r);
+    for (int r = 0; r < n.b; ++r) {
+      const void* columns[8];
+      for (int j = 0; j < 8; ++j) columns[j] = w.lanes<std::uint16_t>(b[r]) + 8 * j;
+      rows_of_columns(columns, bfloat, right + 64 * r);
+    }
   } else {
     float columns[8 * 32];
     unpack_a(w, f, a, left, &float_of);
     unpack_b(w, f, b, columns, &float_of);
     for (int l = 0; l < f.k; ++l)
-      for (int j = 0; j < 8; ++j) right[8 * l + j] = columns[j * f.k + l];
+      for (int j = 0; j < 8; ++j) right[8 * l + worked_at(j)] = columns[j * f.k + l];
   }
-  read_floats(w, f, c, sum);
-  multiply_8x8(left, f.k, right, sum, 8, f.k);
-  multiply_8x8(left + 8 * f.k, f.k, right, sum + 64, 8, f.k);
-  write_floats(w, f, all.d.data(), sum, active);
+  for (int r = 0; r < 2; ++r) {
+    if (f.c == element::f16) {
+      widen_pairs(w.lanes<std::uint32_t>(c[r]), sum[2 * r], sum[2 * r + 1]);
+    } else {
+      std::memcpy(sum[2 * r], w.lanes<float>(c[2 * r]), sizeof sum[0]);
+      std::memcpy(sum[2 * r + 1], w.lanes<float>(c[2 * r + 1]), sizeof sum[0]);
+    }
+    multiply_rows(left + 8 * r * f.k, f.k, right, f.k, sum[2 * r], sum[2 * r + 1]);
+  }
+  for (int r = 0; r < n.d; ++r) {
+    const ref d = all.d[static_cast<std::size_t>(r)];
+    if (d.slot == 0) continue;
+    if (f.d == element::f16) {
+      std::uint32_t words[warp_lanes];
+      narrow_pairs(sum[2 * r], sum[2 * r + 1], words);
+      keep(w, d, words, active);
+    } else {
+      keep(w, d, sum[r], active);
+    }
+  }
   finish_mma<std::uint32_t>(w, f, all, tainted, bad, active);
 }
 
@@ -544,7 +554,7 @@ inline void run_mma_quads(warp& w, const op& o, lane_mask active) {
       for (int i = 0; i < 4; ++i) {
         const quad_place x = quad_a(l, i, f.flags & a_by_columns), y = quad_b(l, i, f.flags & b_by_rows);
         left[4 * x.row + x.column] = float_of(element::f16, half_at(a, l, i, false));
-        right[8 * y.row + y.column] = float_of(element::f16, half_at(b, l, i, false));
+        right[8 * y.row + worked_at(y.column)] = float_of(element::f16, half_at(b, l, i, false));
         if (!tainted) continue;
         bad_row[x.row] |= half_at(a, l, i, true) != 0;
         bad_column[y.column] |= half_at(b, l, i, true) != 0;
@@ -555,7 +565,10 @@ inline void run_mma_quads(warp& w, const op& o, lane_mask active) {
         if (tainted) bad[q][8 * z.row + z.column] = half_c ? half_at(c, l, i, true) != 0 : w.shades<std::uint32_t>(c[i])[l] != 0;
       }
     }
-    multiply_8x8(left, 4, right, sum[q], 8, 4);
+    float even[32], odd[32];
+    for (int i = 0; i < 64; ++i) (i % 2 ? odd : even)[i / 2] = sum[q][i];
+    multiply_rows(left, 4, right, 4, even, odd);
+    for (int i = 0; i < 64; ++i) sum[q][i] = (i % 2 ? odd : even)[i / 2];
     for (int i = 0; i < 64; ++i) bad[q][i] |= bad_row[i / 8] || bad_column[i % 8];
   }
   const bool shade = tainted || any_tainted(w, all.d);
@@ -676,6 +689,7 @@ void run_ldmatrix(warp& w, const op& o, lane_mask active) {
   alignas(64) std::uint16_t value[N][64], shade[N][64];
   bool any = false;
   const std::uint64_t size = w.shared->data.size();
+  lane_mask at_once = 0;  // rows that are defined throughout
   std::uint64_t base = 0;
   if (o.where == space::generic) base = shared_window;
   for (int l = 0; l < 8 * N; ++l) {
@@ -688,6 +702,7 @@ void run_ldmatrix(warp& w, const op& o, lane_mask active) {
       if (!(seen[0] | seen[1])) {
         std::memcpy(to, w.shared->data.data() + at, 16);
         std::memset(bad, 0, 16);
+        at_once |= lane_mask{1} << l;
         continue;
       }
     }
@@ -705,6 +720,11 @@ void run_ldmatrix(warp& w, const op& o, lane_mask active) {
     for (int i = 0; i < 16; ++i) bits[i] = c.shadow[i] ? 0xff : 0;
     std::memcpy(bad, bits, 16);
     any |= any_set(c.shadow, 16);
+  }
+  if (w.shared_races && at_once) {
+    std::uint64_t rows_at[warp_lanes];
+    for (int l = 0; l < warp_lanes; ++l) rows_at[l] = a.at[l] - base;
+    w.shared_races->shared_rows(w, rows_at, at_once, 16, false);
   }
   for (int r = 0; r < N; ++r) {
     alignas(64) std::uint16_t turned[64];

@@ -130,6 +130,8 @@ inline void finish(launch_state& launch, cluster_state& all, bulk_copy& b) {
   if (b.ticket) all.members[b.rank]->let_go(b.ticket);
   if (b.to_bytes) --all.members[b.to_rank]->guarded;
   b.move(launch, all, b);
+  if (!b.to_bytes) return;
+  if (cta_races* races = all.members[b.to_rank]->races) races->outsider(b.pc, b.to, b.to_bytes, true);
 }
 
 // Does copies that signal this mbarrier, oldest first, until the phase is over.
@@ -145,7 +147,13 @@ inline void settle(launch_state& launch, cluster_state& all, std::uint32_t rank,
         if (list[i].barrier[l] == at) due |= lane_mask{1} << l;
       }
       if (due) {
-        land_where(of, k, [&](const copy_batch& b) { return b.number < list[i].before ? due : 0; });
+        land_where(of, k, [&](const copy_batch& b) {
+          const lane_mask lanes = b.number < list[i].before ? due & b.lanes : 0;
+          if (of.races)
+            for (lane_mask left = lanes; left; left &= left - 1) of.races->outsider(b.pc, b.to[std::countr_zero(left)], b.bytes, true);
+          return lanes;
+        });
+        if (of.races) of.races->release_shared(static_cast<std::uint32_t>(at), copy_engine);
         for (lane_mask left = due; left; left &= left - 1)
           if (const char* wrong = arrive(launch, of, at, 1); wrong && launch.seen->first(list[i].pc, code::mbarrier_misuse))
             launch.seen->add(finding_at(launch, list[i].pc, code::mbarrier_misuse,
@@ -165,6 +173,7 @@ inline void settle(launch_state& launch, cluster_state& all, std::uint32_t rank,
     bulk_copy now = b;
     all.flying.erase(all.flying.begin() + static_cast<std::ptrdiff_t>(i));
     finish(launch, all, now);
+    if (of.races) of.races->release_shared(static_cast<std::uint32_t>(at), copy_engine);
     (void)change_transaction(launch, of, at, -static_cast<std::int64_t>(now.transaction), true);
   }
 }
@@ -196,7 +205,7 @@ inline void run_mbarrier(warp& w, const op& o, lane_mask active) {
   const auto what = static_cast<mbarrier_op>(o.unit);
   const lane_addresses a = addresses(w, o, active);
   if (o.vector && !defined_lanes(w, o.s[1], a.active, "a count of an mbarrier")) return;
-  std::uint64_t before[warp_lanes] = {};
+  std::uint64_t before[warp_lanes] = {}, released = ~std::uint64_t{0};
   for (lane_mask left = a.active; left; left &= left - 1) {
     const int l = std::countr_zero(left);
     const std::int64_t given = o.vector ? std::int64_t{w.lanes<std::uint32_t>(o.s[1])[l]} : 1;
@@ -220,6 +229,9 @@ inline void run_mbarrier(warp& w, const op& o, lane_mask active) {
       continue;
     }
     std::memcpy(&before[l], p.of->data.data() + p.at, 8);
+    // For races: who arrives tells what it did to those who wait.
+    if (p.of->races && p.at != released) p.of->races->release_shared(static_cast<std::uint32_t>(p.at), p.of == w.shared ? w.number : copy_engine);
+    released = p.at;
     const char* wrong = nullptr;
     switch (what) {
       case mbarrier_op::inval:
@@ -262,6 +274,8 @@ inline void run_copy_arrival(warp& w, const op& o, lane_mask active) {
   copy_arrival fresh;
   fresh.pc = w.pc;
   fresh.before = all.issued;
+  if (w.shared_races)
+    for (lane_mask left = a.active; left; left &= left - 1) w.shared_races->release_shared(static_cast<std::uint32_t>(a.at[std::countr_zero(left)]), w.number);
   for (lane_mask left = a.active; left; left &= left - 1) {
     const int l = std::countr_zero(left);
     const shared_place p = place_mbarrier(w, l, a.at[l], o.where, true);
@@ -372,14 +386,21 @@ inline void make_copy_arrival(decoding& d) {
   d.does(&run_copy_arrival);
 }
 
-// Fences of the generic proxy order what already runs in one order. A fence
+// Fences of the generic proxy are for races (run_fence). A fence
 // between proxies is needed behind ordinary stores that an asynchronous
 // operation reads: see shared_memory::notes.
 inline void make_fence(decoding& d) {
-  bool async = false;
+  bool async = false, ordinary = true;
   for (const auto& m : d.in.modifiers) {
+    if (m.find("proxy") == 0 || m.find("async") == 0 || m.find("mbarrier") == 0) ordinary = false;
     if (m.find("tensormap") == 0) return d.refuse("a tensor map that the kernel changes");
     if (m.find("async") == 0) async = true;
+  }
+  if (ordinary) {
+    d.ignore_starting("sync_restrict");
+    take_order(d, memory_order::acq_rel);
+    if (d.want(0)) d.does(&run_fence);
+    return;
   }
   if (d.take("global")) async = false;  // not for shared memory
   while (!d.left_over().empty()) d.take_any();

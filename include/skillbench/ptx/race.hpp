@@ -1,0 +1,765 @@
+#pragma once
+// ptx/race.hpp: accesses that nothing orders.
+//
+// Layer   3. Includes decode's program, guard, memory, report and warp.
+// Two accesses of different warps to the same memory race when one of them is a
+// store, at least one is weak (no atomic, no volatile, relaxed, acquire or
+// release), and neither happens before the other.
+// Order   happens-before by vector clocks, one entry for each warp of a CTA. A
+//         tick is a stretch of a warp's instructions between two points at which
+//         it tells others what it did: barriers, fences, releases. `floor`: all
+//         that happened up to that tick is ordered before everybody, which a
+//         barrier of the whole CTA makes true; so most tests are one comparison
+//         of a run of memory with one number.
+//         Across CTAs of a launch order comes from strong operations on one
+//         location: what a CTA released there (with .release, or a fence before
+//         it) is known to those who read it there later.
+// Shadow  for each granule of memory (the smallest unit that the program stores,
+//         at most 4 bytes) the last store, and in shared memory the last load of
+//         each warp, so that a warp's access to a run is a dense row of numbers.
+// Lenient where the document and common practice part, nothing is told: the
+//         reader of a flag needs no fence of its own; a warp counts as one
+//         thread (its lanes are ordered by the machine's own order, so a missing
+//         __syncwarp is not seen here, nor is a barrier that only other lanes
+//         came to); a load that is strong is never the earlier half of a race;
+//         of the loads of global memory that a launch also stores to, the last
+//         two are kept. A store of the value that is there already changes
+//         nothing: such a race is a note.
+// Bounds  see `race_limits`; beyond them less is seen, and a note says so.
+// Source  PTX ISA 9.0, "Memory Consistency Model"; FastTrack (Flanagan and
+//         Freund 2009) for epochs instead of whole clocks.
+
+#include <algorithm>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include <skillbench/finding.hpp>
+#include <skillbench/ptx/guard.hpp>
+#include <skillbench/ptx/memory.hpp>
+#include <skillbench/ptx/program.hpp>
+#include <skillbench/ptx/report.hpp>
+#include <skillbench/ptx/warp.hpp>
+
+namespace skillbench::ptx {
+
+namespace race_limits {
+inline constexpr std::uint64_t shadow_bytes = std::uint64_t{256} << 20;  // of global pages
+inline constexpr std::uint64_t shared_bytes = std::uint64_t{192} << 20;  // of all resident CTAs
+inline constexpr std::size_t epochs = std::size_t{4} << 20;    // of one launch
+inline constexpr std::size_t locations = std::size_t{1} << 18; // that order CTAs
+inline constexpr std::size_t words = std::size_t{16} << 20;    // of released clocks
+inline constexpr std::size_t known = 128;                      // locations a CTA has read
+}  // namespace race_limits
+
+inline constexpr std::uint32_t copy_engine = 32;  // asynchronous copies, other CTAs
+inline constexpr std::uint32_t most_actors = 33;  // warps of a CTA and the engine
+
+struct vector_clock {
+  std::uint32_t at[most_actors] = {};
+  void join(const vector_clock& other, std::uint32_t actors) noexcept {
+    for (std::uint32_t i = 0; i < actors; ++i) at[i] = std::max(at[i], other.at[i]);
+  }
+};
+
+// A location of global memory that CTAs meet at, and what was released there:
+// a list that only grows, so that what a reader knows is a length of it.
+struct meeting_place {
+  struct entry {
+    std::uint32_t cta = 0, before = ~0u;  // of the same CTA
+    std::size_t words = 0;  // its warps' clocks for itself, then for other CTAs
+  };
+  std::vector<entry> list;
+  std::unordered_map<std::uint32_t, std::uint32_t> last;        // by CTA
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> knows;   // of other places
+  std::uint32_t all_up_to = 0;                                  // epochs known besides
+};
+
+// Who accessed global memory: an epoch stands for a warp, a tick and an
+// instruction.
+struct epoch {
+  std::uint32_t cta = 0, tick = 0, pc = 0, actor = 0;
+};
+
+// Of one launch, over its CTAs.
+struct launch_races {
+  bool partial = false;    // a bound was reached: some accesses were not kept
+  bool unordered = false;  // nor what orders threads: nothing more is told
+  std::uint32_t launch = 0;
+  unsigned shift = 2;  // of a granule
+  std::uint64_t shadow_used = 0, shared_used = 0;
+  std::vector<epoch> epochs;  // from 1
+  std::vector<meeting_place> places;
+  std::unordered_map<std::uint64_t, std::uint32_t> place_of;  // by address
+  std::vector<std::uint32_t> words;
+
+  void begin(unsigned granule_shift) {
+    partial = unordered = false;
+    shared_used = 0;
+    ++launch;
+    shift = granule_shift;
+    epochs.assign(1, epoch{});
+    places.clear();
+    place_of.clear();
+    words.clear();
+  }
+
+  // The shadow of a page, made when a launch first needs it; null when there is
+  // no more room.
+  [[nodiscard]] std::uint32_t* row(page& in, int which) {
+    const std::size_t n = page_bytes >> shift;
+    if (!in.races) in.races = std::make_unique<page_races>();
+    page_races& of = *in.races;
+    if (of.launch != launch) {
+      for (auto& r : of.row)
+        if (r && of.shift == shift) std::memset(r.get(), 0, n * 4);
+        else if (r) {
+          shadow_used -= (page_bytes >> of.shift) * 4;
+          r.reset();
+        }
+      of.launch = launch;
+      of.shift = shift;
+      of.loaded = false;
+    }
+    auto& r = of.row[which];
+    if (r) return r.get();
+    if (shadow_used + n * 4 > race_limits::shadow_bytes) {
+      partial = true;
+      return nullptr;
+    }
+    shadow_used += n * 4;
+    r.reset(static_cast<std::uint32_t*>(std::calloc(n, 4)));
+    return r.get();
+  }
+};
+
+// The clocks of a CTA and the shadow of its shared memory.
+class cta_races {
+ public:
+  bool shared_on = false;
+  launch_races* launch = nullptr;
+
+  // `shared` 0: shared memory is not watched.
+  void prepare(std::size_t warps, std::uint64_t shared, unsigned shift, launch_races* of) {
+    actors_ = most_actors;
+    warps_ = static_cast<std::uint32_t>(warps);
+    shift_ = shift;
+    launch = of;
+    granules_ = static_cast<std::size_t>(shared >> shift) + 16;
+    shared_on = shared > 0 && warps > 1;
+    if (!shared_on) return;
+    // The rows of the readers are made when a warp first loads.
+    const std::uint64_t cost = granules_ * 4 * (2 + warps);
+    if (of->shared_used + cost > race_limits::shared_bytes) {
+      shared_on = false;
+      of->partial = true;
+      return;
+    }
+    of->shared_used += cost;
+    writers_ = zeroed(granules_);
+    places_ = zeroed(granules_);
+  }
+
+  void begin(std::uint64_t cta) {
+    cta_ = static_cast<std::uint32_t>(cta);
+    meet();
+    knows_.clear();
+    all_up_to_ = 0;
+    fenced_[0] = fenced_[1] = false;
+    shared_places_.clear();
+    for (auto& a : arrived_) a.second = false;
+  }
+
+  // ---- order ------------------------------------------------------------------
+
+  // Every warp of the CTA is here: what happened is behind everybody.
+  void meet() {
+    for (int level = 0; level < 2; ++level)
+      if (fenced_[level]) {
+        for (std::uint32_t a = 0; a < actors_; ++a)
+          for (std::uint32_t b = 0; b < actors_; ++b) all_fenced_[level].at[b] = std::max(all_fenced_[level].at[b], by_fence_[level][a].at[b]);
+      }
+    floor_ = clock_;
+    ++clock_;
+    for (auto& n : now_) n = clock_;
+    writing_ = reading_ = 0;
+    if (clock_ - base_ > most_ticks) wipe();
+  }
+
+  // bar.arrive, and bar.sync with a count: those that wait learn what those that
+  // came did before.
+  void arrive(std::uint32_t barrier, std::uint32_t actor) {
+    auto& a = arrived_[barrier];
+    if (!a.second) a = {vector_clock{}, true};
+    a.first.join(clock_of(actor), actors_);
+    tick(actor);
+  }
+  void leave(std::uint32_t barrier, std::uint32_t actor) {
+    const auto& a = arrived_[barrier];
+    if (a.second) seen_[actor].join(a.first, actors_);
+  }
+  void done(std::uint32_t barrier) { arrived_[barrier].second = false; }
+
+  // What the actor knows, itself included.
+  [[nodiscard]] vector_clock clock_of(std::uint32_t actor) const {
+    vector_clock c = seen_[actor];
+    for (auto& t : c.at) t = std::max(t, floor_);
+    c.at[actor] = now_[actor];
+    return c;
+  }
+
+  // A fence for the CTA, or for the device.
+  void fence(std::uint32_t actor, bool device) {
+    const vector_clock c = clock_of(actor);
+    for (int level = 0; level <= (device ? 1 : 0); ++level) {
+      by_fence_[level][actor].join(c, actors_);
+      fenced_[level] = true;
+    }
+    tick(actor);
+  }
+
+  // An object in shared memory (an mbarrier, a flag) that warps meet at.
+  void release_shared(std::uint32_t offset, std::uint32_t actor) {
+    shared_places_[offset].join(clock_of(actor), actors_);
+    tick(actor);
+  }
+  void acquire_shared(std::uint32_t offset, std::uint32_t actor) {
+    if (shared_places_.empty()) return;
+    const auto it = shared_places_.find(offset);
+    if (it != shared_places_.end()) seen_[actor].join(it->second, actors_);
+  }
+
+  // A strong operation of a lane: what it reads there it learns, what it writes
+  // there tells what is behind it.
+  void meet_at_shared(const op& o, std::uint32_t offset, std::uint32_t actor) {
+    if (o.access != access_kind::store) acquire_shared(offset, actor);
+    if (o.access == access_kind::load) return;
+    if (releases(o)) return release_shared(offset, actor);
+    if (fenced_[0]) shared_places_[offset].join(fenced_clock(0, actor), actors_);
+  }
+  void meet_at_global(const op& o, std::uint64_t address, std::uint32_t actor) {
+    if (o.access != access_kind::store && !o.result_unused) acquire_global(address, actor);
+    if (o.access == access_kind::load) return;
+    const bool release = releases(o);
+    if (!release && !fenced_[0]) return;
+    if (!release && o.result_unused && !meets_) return;
+    release_global(o, address, actor, release);
+  }
+  // Whether any strong load or atomic with a result is there to learn anything.
+  void somebody_meets(bool yes) { meets_ = yes; }
+
+  // ---- shared memory -------------------------------------------------------------
+
+  // All lanes of `lanes` within one run; `dense`: lane after lane without a gap.
+  void shared_load(warp& w, const op& o, const std::uint64_t* at, lane_mask lanes, std::uint64_t lowest, std::uint64_t bytes, unsigned each, bool dense) {
+    const std::uint32_t me = w.number;
+    const std::size_t first = lowest >> shift_, last = (lowest + bytes - 1) >> shift_;
+    if (writing_ & ~(std::uint64_t{1} << me) && !all_mine(writers_.get() + first, last - first + 1, me)) return shared_lanes(w, at, lanes, each, false);
+    if (o.order != memory_order::weak) return meet_lanes(w, o, at, lanes);
+    reading_ |= std::uint64_t{1} << me;
+    std::uint32_t* marks = reader(me);
+    const std::uint32_t mark = read_mark(me, w.pc);
+    if (dense) {
+      const int up = std::countr_zero(each) - static_cast<int>(shift_);
+      std::uint32_t* to = marks + first;
+      const auto n = static_cast<std::uint32_t>(last - first + 1);
+      if (up == 0)
+        for (std::uint32_t i = 0; i < n; ++i) to[i] = mark | i;
+      else if (up > 0)
+        for (std::uint32_t i = 0; i < n; ++i) to[i] = mark | (i >> up);
+      else
+        for (std::uint32_t i = 0; i < n; ++i) to[i] = mark | std::min(i << -up, 31u);
+      return;
+    }
+    if (first == last) {
+      marks[first] = mark | static_cast<std::uint32_t>(std::countr_zero(lanes));
+      return;
+    }
+    for (lane_mask left = lanes; left; left &= left - 1) {
+      const auto l = static_cast<std::uint32_t>(std::countr_zero(left));
+      for (std::size_t g = at[l] >> shift_, end = (at[l] + each - 1) >> shift_; g <= end; ++g) marks[g] = mark | l;
+    }
+  }
+
+  void shared_store(warp& w, const op& o, const std::uint64_t* at, lane_mask lanes, std::uint64_t lowest, std::uint64_t bytes, unsigned each, bool dense) {
+    const std::uint32_t me = w.number;
+    const std::size_t first = lowest >> shift_, last = (lowest + bytes - 1) >> shift_, n = last - first + 1;
+    bool clean = !(writing_ & ~(std::uint64_t{1} << me)) || all_mine(writers_.get() + first, n, me);
+    for (std::uint64_t left = reading_ & ~(std::uint64_t{1} << me); left && clean; left &= left - 1) {
+      const auto v = static_cast<std::uint32_t>(std::countr_zero(left));
+      clean = all_before(readers_[v].get() + first, n, (known(me, v) << 20) | 0xfffff);
+    }
+    if (!clean) return shared_lanes(w, at, lanes, each, true);
+    writing_ |= std::uint64_t{1} << me;
+    const std::uint32_t mark = ((now_[me] - base_) << 6) | me, place = w.pc << 5;
+    std::uint32_t *const who = writers_.get(), *const where = places_.get();
+    if (dense) {
+      const int up = std::countr_zero(each) - static_cast<int>(shift_);
+      for (std::uint32_t i = 0; i < n; ++i) {
+        who[first + i] = mark;
+        where[first + i] = place | (i >> up);
+      }
+    } else {
+      for (lane_mask left = lanes; left; left &= left - 1) {
+        const auto l = static_cast<std::uint32_t>(std::countr_zero(left));
+        for (std::size_t g = at[l] >> shift_, end = (at[l] + each - 1) >> shift_; g <= end; ++g) {
+          who[g] = mark;
+          where[g] = place | l;
+        }
+      }
+    }
+    if (o.order != memory_order::weak) meet_lanes(w, o, at, lanes);
+  }
+
+  // Lanes that each access `each` bytes, in any pattern.
+  void shared_rows(warp& w, const std::uint64_t* at, lane_mask lanes, unsigned each, bool store) {
+    std::uint64_t lowest = ~std::uint64_t{0}, highest = 0;
+    for (lane_mask left = lanes; left; left &= left - 1) {
+      const int l = std::countr_zero(left);
+      lowest = std::min(lowest, at[l]);
+      highest = std::max(highest, at[l]);
+    }
+    const op& o = w.launch->code->code[w.pc];
+    store ? shared_store(w, o, at, lanes, lowest, highest - lowest + each, each, false) : shared_load(w, o, at, lanes, lowest, highest - lowest + each, each, false);
+  }
+
+  // One lane's access, exactly.
+  void shared_lane(warp& w, int lane, std::uint64_t at, unsigned bytes, bool store) {
+    const op& o = w.launch->code->code[w.pc];
+    const std::uint32_t me = w.number;
+    const bool strong = o.order != memory_order::weak;
+    const std::size_t first = at >> shift_, last = (at + bytes - 1) >> shift_;
+    bool told = false;
+    for (std::size_t g = first; g <= last; ++g) {
+      const std::uint32_t e = writers_[g], who = e & 63;
+      if (!told && e && who != me && (e >> 6) > known(me, who)) {
+        const std::uint32_t pc = places_[g] >> 5;
+        if (!(strong && w.launch->code->code[pc].order != memory_order::weak)) {
+          told = true;
+          tell_shared(w, o, lane, at, bytes, store, who, pc, places_[g] & 31, true);
+        }
+      }
+      if (store)
+        for (std::uint64_t left = reading_ & ~(std::uint64_t{1} << me); left && !told; left &= left - 1) {
+          const auto v = static_cast<std::uint32_t>(std::countr_zero(left));
+          const std::uint32_t r = readers_[v][g];
+          if ((r >> 20) <= known(me, v)) continue;
+          told = true;
+          tell_shared(w, o, lane, at, bytes, store, v, (r >> 5) & 0x7fff, r & 31, false);
+        }
+      if (store) {
+        writers_[g] = ((now_[me] - base_) << 6) | me;
+        places_[g] = w.pc << 5 | static_cast<std::uint32_t>(lane);
+      } else if (!strong) {
+        reader(me)[g] = read_mark(me, w.pc) | static_cast<std::uint32_t>(lane);
+      }
+    }
+    if (store) writing_ |= std::uint64_t{1} << me;
+    else if (!strong) reading_ |= std::uint64_t{1} << me;
+    if (strong) meet_at_shared(o, static_cast<std::uint32_t>(at), me);
+  }
+
+  // An access by an asynchronous copy or by another CTA of the cluster: what
+  // they know of this CTA is not kept, so only what this one does next is held
+  // against it.
+  void outsider(std::uint32_t pc, std::uint64_t at, std::uint64_t bytes, bool store) {
+    if (!shared_on || !bytes) return;
+    if (!store) {
+      std::uint32_t* const loads = reader(copy_engine);
+      for (std::size_t g = at >> shift_; g <= (at + bytes - 1) >> shift_; ++g) loads[g] = read_mark(copy_engine, pc);
+      reading_ |= std::uint64_t{1} << copy_engine;
+      return;
+    }
+    for (std::size_t g = at >> shift_; g <= (at + bytes - 1) >> shift_; ++g) {
+      writers_[g] = ((now_[copy_engine] - base_) << 6) | copy_engine;
+      places_[g] = pc << 5;
+    }
+    writing_ |= std::uint64_t{1} << copy_engine;
+  }
+
+  // ---- global memory -------------------------------------------------------------
+
+  void global_store(warp& w, const op& o, page& in, std::uint64_t in_page, std::uint64_t bytes, const std::uint64_t* at, lane_mask lanes, std::uint64_t lowest, unsigned each, bool dense) {
+    std::uint32_t* marks = launch->row(in, 0);
+    if (!marks) return;
+    const unsigned shift = launch->shift;
+    const std::size_t first = in_page >> shift, n = ((in_page + bytes - 1) >> shift) - first + 1;
+    if (in.races->loaded || o.order != memory_order::weak || !all_zero(marks + first, n)) {
+      for (lane_mask left = lanes; left; left &= left - 1) {
+        const int l = std::countr_zero(left);
+        global_lane(w, l, in, in_page + (at[l] - lowest), at[l], each, true);
+      }
+      return;
+    }
+    mark_row(w, marks, in_page, n, at, lanes, lowest, each, dense);
+  }
+
+  void global_load(warp& w, const op& o, page& in, std::uint64_t in_page, std::uint64_t bytes, const std::uint64_t* at, lane_mask lanes, std::uint64_t lowest, unsigned each, bool dense) {
+    const unsigned shift = launch->shift;
+    const std::size_t first = in_page >> shift, n = ((in_page + bytes - 1) >> shift) - first + 1;
+    std::uint32_t* const loads = o.order == memory_order::weak ? launch->row(in, 1) : nullptr;
+    const std::uint32_t* const stores = loads ? in.races->row[0].get() : nullptr;
+    if (loads && (!stores || all_zero(stores + first, n)) && all_zero(loads + first, n)) {
+      in.races->loaded = true;
+      return mark_row(w, loads, in_page, n, at, lanes, lowest, each, dense);
+    }
+    for (lane_mask left = lanes; left; left &= left - 1) {
+      const int l = std::countr_zero(left);
+      global_lane(w, l, in, in_page + (at[l] - lowest), at[l], each, false);
+    }
+  }
+
+  void global_lane(warp& w, int lane, page& in, std::uint64_t in_page, std::uint64_t address, unsigned bytes, bool store) {
+    const op& o = w.launch->code->code[w.pc];
+    const bool strong = o.order != memory_order::weak;
+    const unsigned shift = launch->shift;
+    // What a strong load sees is learnt first: it is after what the flag says.
+    if (strong && o.access != access_kind::store && !o.result_unused) acquire_global(address, w.number);
+    std::uint32_t* const stores = store ? launch->row(in, 0) : nullptr;
+    std::uint32_t* const loads = !store && !strong ? launch->row(in, 1) : nullptr;
+    std::uint32_t* const older = loads ? launch->row(in, 2) : nullptr;
+    bool told = false;
+    const auto conflict = [&](const auto& marks, std::size_t g, bool other_stores) {
+      if (told || !marks || !(marks[g] >> 5)) return;
+      const epoch& e = launch->epochs[marks[g] >> 5];
+      if (before(e, w.number)) return;
+      if (strong && w.launch->code->code[e.pc].order != memory_order::weak) return;
+      if (launch->unordered) return;
+      told = true;
+      tell_global(w, o, lane, address, bytes, store, e, marks[g] & 31, other_stores);
+    };
+    if (in.races && in.races->launch == launch->launch) {
+      const page_races& rows = *in.races;
+      const std::uint32_t mark = epoch_of(w) << 5 | static_cast<std::uint32_t>(lane);
+      for (std::size_t g = in_page >> shift; g <= (in_page + bytes - 1) >> shift; ++g) {
+        conflict(rows.row[0], g, true);
+        if (store && rows.loaded) {
+          conflict(rows.row[1], g, false);
+          conflict(rows.row[2], g, false);
+        }
+        if (stores) stores[g] = mark;
+        if (!loads || !older) continue;
+        const epoch &last = launch->epochs[loads[g] >> 5], &mine = launch->epochs[mark >> 5];
+        if (loads[g] && (last.cta != mine.cta || last.actor != mine.actor)) older[g] = loads[g];
+        loads[g] = mark;
+        in.races->loaded = true;
+      }
+    }
+    if (strong) meet_at_global(o, address, w.number);
+  }
+
+  [[nodiscard]] static std::string thread_of(const launch_state& launch, std::uint32_t warp, std::uint32_t lane) {
+    const std::int64_t t = std::int64_t{warp} * warp_lanes + lane;
+    return "thread " + triple(t % launch.block.x, t / launch.block.x % launch.block.y, t / (launch.block.x * launch.block.y));
+  }
+
+ private:
+  struct release_memory {
+    void operator()(std::uint32_t* p) const noexcept { std::free(p); }
+  };
+  using row_of_numbers = std::unique_ptr<std::uint32_t[], release_memory>;
+  static row_of_numbers zeroed(std::size_t n) { return row_of_numbers(static_cast<std::uint32_t*>(std::calloc(n, 4))); }
+
+  static constexpr std::uint32_t most_ticks = 4000;  // of 12 bits
+  static constexpr std::size_t most_at_once = 1024;  // granules; beyond, lane by lane
+
+  [[nodiscard]] std::uint32_t* reader(std::uint32_t warp) {
+    if (!readers_[warp]) readers_[warp] = zeroed(granules_);
+    return readers_[warp].get();
+  }
+  [[nodiscard]] std::uint32_t read_mark(std::uint32_t actor, std::uint32_t pc) const noexcept {
+    return ((now_[actor] - base_) << 20) | (std::min(pc, 0x7fffu) << 5);
+  }
+  // The last tick of `other` that is behind `me`, counted from the base.
+  [[nodiscard]] std::uint32_t known(std::uint32_t me, std::uint32_t other) const noexcept {
+    return std::max({floor_, seen_[me].at[other], base_}) - base_;
+  }
+  [[nodiscard]] bool all_mine(const std::uint32_t* marks, std::size_t n, std::uint32_t me) const noexcept {
+    if (n > most_at_once) return false;
+    const auto behind = static_cast<std::int32_t>(((std::max(floor_, base_) - base_) << 6) | 63);
+    std::uint32_t bad = 0;
+    for (std::size_t i = 0; i < n; ++i)
+      bad |= static_cast<std::uint32_t>(static_cast<std::int32_t>(marks[i]) > behind) & static_cast<std::uint32_t>((marks[i] & 63) != me);
+    return bad == 0;
+  }
+  [[nodiscard]] static bool all_before(const std::uint32_t* marks, std::size_t n, std::uint32_t behind) noexcept {
+    if (n > most_at_once) return false;
+    std::uint32_t most = 0;
+    for (std::size_t i = 0; i < n; ++i) most = std::max(most, marks[i]);
+    return most <= behind;
+  }
+  [[nodiscard]] static bool all_zero(const std::uint32_t* marks, std::size_t n) noexcept {
+    std::uint32_t any = 0;
+    for (std::size_t i = 0; i < n; ++i) any |= marks[i];
+    return any == 0;
+  }
+
+  void tick(std::uint32_t actor) {
+    now_[actor] = ++clock_;
+    if (clock_ - base_ > most_ticks + 90) {
+      // No barrier of all for long: what was seen is forgotten.
+      floor_ = clock_;
+      ++clock_;
+      for (auto& n : now_) n = clock_;
+      wipe();
+    }
+  }
+
+  // The shadow starts again: everything in it is behind everybody.
+  void wipe() {
+    base_ = floor_;
+    if (!shared_on) return;
+    std::memset(writers_.get(), 0, granules_ * 4);
+    for (auto& r : readers_)
+      if (r) std::memset(r.get(), 0, granules_ * 4);
+    writing_ = reading_ = 0;
+  }
+
+  void shared_lanes(warp& w, const std::uint64_t* at, lane_mask lanes, unsigned each, bool store) {
+    for (lane_mask left = lanes; left; left &= left - 1) {
+      const int l = std::countr_zero(left);
+      shared_lane(w, l, at[l], each, store);
+    }
+  }
+  void meet_lanes(warp& w, const op& o, const std::uint64_t* at, lane_mask lanes) {
+    for (lane_mask left = lanes; left; left &= left - 1) meet_at_shared(o, static_cast<std::uint32_t>(at[std::countr_zero(left)]), w.number);
+  }
+
+  // Writes the present epoch to a run of a row.
+  void mark_row(const warp& w, std::uint32_t* marks, std::uint64_t in_page, std::size_t n, const std::uint64_t* at, lane_mask lanes, std::uint64_t lowest, unsigned each, bool dense) {
+    const std::uint32_t mark = epoch_of(w) << 5;
+    const unsigned shift = launch->shift;
+    if (dense && each >= (1u << shift)) {
+      std::uint32_t* const to = marks + (in_page >> shift);
+      const int up = std::countr_zero(each) - static_cast<int>(shift);
+      for (std::uint32_t i = 0; i < n; ++i) to[i] = mark | (i >> up);
+      return;
+    }
+    for (lane_mask left = lanes; left; left &= left - 1) {
+      const auto l = static_cast<std::uint32_t>(std::countr_zero(left));
+      const std::uint64_t from = in_page + (at[l] - lowest);
+      for (std::size_t g = from >> shift, end = (from + each - 1) >> shift; g <= end; ++g) marks[g] = mark | l;
+    }
+  }
+
+  [[nodiscard]] static bool releases(const op& o) noexcept { return o.order >= memory_order::release; }
+
+  [[nodiscard]] vector_clock fenced_clock(int level, std::uint32_t actor) const {
+    vector_clock c = by_fence_[level][actor];
+    c.join(all_fenced_[level], actors_);
+    return c;
+  }
+
+  // ---- between CTAs ---------------------------------------------------------------
+
+  [[nodiscard]] std::uint32_t epoch_of(const warp& w) {
+    auto& cached = epochs_[w.number][(w.pc ^ (w.pc >> 3)) & 7];
+    if (cached.tick == now_[w.number] && cached.pc == w.pc && cached.cta == cta_ && cached.launch == launch->launch) return cached.id;
+    if (launch->epochs.size() >= race_limits::epochs) {
+      launch->partial = true;
+      return 0;
+    }
+    launch->epochs.push_back({cta_, now_[w.number], w.pc, w.number});
+    cached = {now_[w.number], w.pc, cta_, launch->launch, static_cast<std::uint32_t>(launch->epochs.size() - 1)};
+    return cached.id;
+  }
+
+  [[nodiscard]] bool before(const epoch& e, std::uint32_t me) {
+    if (e.cta == cta_) return e.actor == me || e.tick <= std::max(floor_, seen_[me].at[e.actor]);
+    if (&e - launch->epochs.data() <= static_cast<std::ptrdiff_t>(all_up_to_)) return true;
+    for (const auto& [place, length] : knows_) {
+      const meeting_place& p = launch->places[place];
+      const auto it = p.last.find(e.cta);
+      if (it == p.last.end()) continue;
+      std::uint32_t i = it->second;
+      while (i != ~0u && i >= length) i = p.list[i].before;
+      if (i != ~0u && launch->words[p.list[i].words + warps_ + e.actor] >= e.tick) return true;
+    }
+    return false;
+  }
+
+  void learn(std::uint32_t place, std::uint32_t length) {
+    for (auto& k : knows_)
+      if (k.first == place) {
+        k.second = std::max(k.second, length);
+        return;
+      }
+    if (knows_.size() < race_limits::known) knows_.emplace_back(place, length);
+    else all_up_to_ = static_cast<std::uint32_t>(launch->epochs.size());
+  }
+
+  void acquire_global(std::uint64_t address, std::uint32_t actor) {
+    if (launch->place_of.empty()) return;
+    const auto it = launch->place_of.find(address);
+    if (it == launch->place_of.end()) return;
+    const meeting_place& p = launch->places[it->second];
+    if (const auto mine = p.last.find(cta_); mine != p.last.end()) {
+      const std::uint32_t* clock = launch->words.data() + p.list[mine->second].words;
+      for (std::uint32_t a = 0; a < warps_; ++a) seen_[actor].at[a] = std::max(seen_[actor].at[a], clock[a]);
+    }
+    learn(it->second, static_cast<std::uint32_t>(p.list.size()));
+    seen_[actor].at[copy_engine] = now_[copy_engine];
+    for (const auto& [place, length] : p.knows) learn(place, length);
+    all_up_to_ = std::max(all_up_to_, p.all_up_to);
+  }
+
+  void release_global(const op& o, std::uint64_t address, std::uint32_t actor, bool by_itself) {
+    if (launch->places.size() >= race_limits::locations || launch->words.size() + 2 * most_actors > race_limits::words) {
+      launch->partial = launch->unordered = true;
+      return;
+    }
+    const auto [it, fresh] = launch->place_of.try_emplace(address, static_cast<std::uint32_t>(launch->places.size()));
+    if (fresh) launch->places.emplace_back();
+    meeting_place& p = launch->places[it->second];
+    vector_clock near = fenced_clock(0, actor), far = fenced_clock(1, actor);
+    if (by_itself) {
+      near.join(clock_of(actor), actors_);
+      if (o.device_scope) far.join(near, actors_);
+    }
+    // What the CTA released here before stays released. Who polls with an atomic
+    // says nothing new, and only the latest of its own words in a row is kept.
+    const auto last = p.last.find(cta_);
+    bool news = last == p.last.end();
+    std::uint32_t* words = news ? nullptr : launch->words.data() + p.list[last->second].words;
+    for (std::uint32_t a = 0; a < warps_ && words; ++a) {
+      news |= near.at[a] > words[a] || far.at[a] > words[warps_ + a];
+      near.at[a] = std::max(near.at[a], words[a]);
+      far.at[a] = std::max(far.at[a], words[warps_ + a]);
+    }
+    if (news && words && last->second + 1 == p.list.size()) {
+      std::copy_n(near.at, warps_, words);
+      std::copy_n(far.at, warps_, words + warps_);
+    } else if (news) {
+      p.list.push_back({cta_, words ? last->second : ~0u, launch->words.size()});
+      launch->words.insert(launch->words.end(), near.at, near.at + warps_);
+      launch->words.insert(launch->words.end(), far.at, far.at + warps_);
+      p.last[cta_] = static_cast<std::uint32_t>(p.list.size() - 1);
+    }
+    for (const auto& k : knows_) {
+      bool there = false;
+      for (auto& have : p.knows)
+        if (have.first == k.first) {
+          have.second = std::max(have.second, k.second);
+          there = true;
+        }
+      if (there) continue;
+      if (p.knows.size() < race_limits::known) p.knows.push_back(k);
+      else p.all_up_to = static_cast<std::uint32_t>(launch->epochs.size());
+    }
+    p.all_up_to = std::max(p.all_up_to, all_up_to_);
+    if (by_itself) tick(actor);
+  }
+
+  // ---- words ------------------------------------------------------------------------
+
+  // Whether a store of this lane leaves memory as it is.
+  [[nodiscard]] static bool changes_nothing(const warp& w, const op& o, int lane, const std::byte* there, const std::uint8_t* shadow) {
+    if (o.access != access_kind::store || !o.width) return false;
+    for (unsigned i = 0; i < o.vector; ++i) {
+      if (w.tainted[o.s[i + 1].slot]) return false;
+      if (shadow)
+        for (unsigned b = 0; b < o.unit; ++b)
+          if (shadow[i * o.unit + b] != defined) return false;
+      if (std::memcmp(there + i * o.unit, w.file + o.s[i + 1].offset + static_cast<std::size_t>(lane) * o.width, o.unit) != 0) return false;
+    }
+    return true;
+  }
+
+  // Where a thread was: too far into a long kernel is not remembered.
+  [[nodiscard]] static std::string at_line(const launch_state& launch, std::uint32_t pc, bool known_place) {
+    return known_place ? " (" + line_words(launch, pc) + ")" : "";
+  }
+
+  void tell_shared(warp& w, const op& o, int lane, std::uint64_t at, unsigned bytes, bool store, std::uint32_t other, std::uint32_t pc, std::uint32_t other_lane, bool other_stores) {
+    if (launch->unordered) return;
+    const bool silent = store && changes_nothing(w, o, lane, w.shared->data.data() + at, w.shared->shadow.data() + at);
+    if (!w.launch->seen->first(silent ? ~w.pc : w.pc, code::race)) return;
+    const std::string who = other == copy_engine ? "an asynchronous copy or another CTA of the cluster" : thread_of(*w.launch, other, other_lane);
+    finding f = finding_at(*w.launch, w.pc, code::race,
+                           thread_words(w, lane) + (store ? " writes " : " reads ") + bytes_words(bytes) + " of shared memory at " + hex(at) +
+                               at_line(*w.launch, w.pc, true) + " and " + who + (other_stores ? " writes" : " reads") + " there" +
+                               at_line(*w.launch, pc, other_stores || pc != 0x7fff) + ": " + nothing_orders +
+                               (silent ? "; the value that is written is the one that is there" : ""));
+    if (silent) f.weight = severity::note;
+    w.launch->seen->add(std::move(f));
+  }
+
+  void tell_global(warp& w, const op& o, int lane, std::uint64_t address, unsigned bytes, bool store, const epoch& e, std::uint32_t other_lane, bool other_stores) {
+    bool silent = false;
+    if (store)
+      if (allocation* owner = w.launch->global->owner(address)) {
+        const page& p = owner->pages[(address - owner->origin) >> page_bits];
+        const std::uint64_t in_page = (address - owner->origin) & (page_bytes - 1);
+        silent = changes_nothing(w, o, lane, p.data.get() + in_page, p.shadow ? p.shadow.get() + in_page : nullptr);
+      }
+    if (!w.launch->seen->first(silent ? ~w.pc : w.pc, code::race)) return;
+    const whereabouts at = locate(*w.launch->global, address, bytes);
+    finding f = finding_at(*w.launch, w.pc, code::race,
+                           thread_words(w, lane) + (store ? " writes " : " reads ") + "element " + std::to_string(at.index.value_or(0)) + " of " + at.tensor +
+                               at_line(*w.launch, w.pc, true) + " and " + thread_of(*w.launch, e.actor, other_lane) + " of " + cta_words(*w.launch, e.cta) +
+                               (other_stores ? " writes" : " reads") + " it" + at_line(*w.launch, e.pc, true) + ": " +
+                               (e.cta == cta_ ? nothing_orders : "no fence and atomic operation of their CTAs orders the two") +
+                               (silent ? "; the value that is written is the one that is there" : ""));
+    f.tensor = at.tensor;
+    f.index = at.index;
+    if (silent) f.weight = severity::note;
+    w.launch->seen->add(std::move(f));
+  }
+  static constexpr const char* nothing_orders = "no barrier orders the two";
+
+  struct cached_epoch {
+    std::uint32_t tick = 0, pc = 0, cta = 0, launch = 0, id = 0;
+  };
+
+  std::uint32_t actors_ = most_actors, warps_ = 0, cta_ = 0;
+  unsigned shift_ = 2;
+  std::size_t granules_ = 0;
+  std::uint32_t clock_ = 1, floor_ = 0, base_ = 0;
+  std::uint32_t now_[most_actors] = {};
+  vector_clock seen_[most_actors];
+  bool fenced_[2] = {};
+  bool meets_ = true;
+  vector_clock by_fence_[2][most_actors], all_fenced_[2];
+  std::uint64_t writing_ = 0, reading_ = 0;  // actors since the floor
+  row_of_numbers writers_, places_, readers_[most_actors];
+  std::unordered_map<std::uint32_t, vector_clock> shared_places_;
+  std::pair<vector_clock, bool> arrived_[16];
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> knows_;
+  std::uint32_t all_up_to_ = 0;
+  cached_epoch epochs_[32][8];
+};
+
+// Lanes that store different values to one place with one instruction.
+inline void check_lanes(warp& w, const op& o, const std::uint64_t* at, lane_mask lanes, bool shared) {
+  if (o.access != access_kind::store || o.order != memory_order::weak || o.width != o.unit) return;
+  for (lane_mask left = lanes & (lanes - 1); left; left &= left - 1) {
+    const int l = std::countr_zero(left);
+    int first = std::countr_zero(lanes);
+    while (at[first] != at[l]) first += 1 + std::countr_zero(lanes >> first >> 1);
+    if (first == l) continue;
+    for (unsigned i = 0; i < o.vector; ++i) {
+      const std::byte* from = w.file + o.s[i + 1].offset;
+      if (std::memcmp(from + static_cast<std::size_t>(l) * o.width, from + static_cast<std::size_t>(first) * o.width, o.width) == 0) continue;
+      if (!w.launch->seen->first(w.pc, code::race)) return;
+      const whereabouts where = shared ? whereabouts{} : locate(*w.launch->global, at[l], std::uint64_t{o.unit} * o.vector);
+      finding f = finding_at(*w.launch, w.pc, code::race,
+                             thread_words(w, first) + " and " + cta_races::thread_of(*w.launch, w.number, static_cast<std::uint32_t>(l)) +
+                                 " write different values to " +
+                                 (shared ? "shared memory at " + hex(at[l]) : "element " + std::to_string(where.index.value_or(0)) + " of " + where.tensor) +
+                                 " with one instruction (" + line_words(*w.launch, w.pc) + "): which one stays is not defined");
+      f.tensor = where.tensor;
+      f.index = where.index;
+      w.launch->seen->add(std::move(f));
+      return;
+    }
+  }
+}
+
+}  // namespace skillbench::ptx
