@@ -7,7 +7,7 @@
   "block": ["BLOCK"],
   "shared_bytes": "ceil_div(cols, CLUSTER) * 4",
   "cluster": ["CLUSTER"],
-  "tune": {"CLUSTER": [4, 2, 8], "BLOCK": [128, 256]}
+  "tune": {"CLUSTER": [2, 4, 8], "BLOCK": [128, 256]}
 }
 */
 // A cluster of CTAs a row: each keeps its part of the row in shared memory and
