@@ -197,9 +197,23 @@ TEST_CASE("campaign: progress grows to the end") {
     CHECK(now.left.has_value() == (now.done > 0));
     done_at.push_back(now.done);
   };
-  REQUIRE(run_campaign(samples(7), known(), how));
+  const auto last = run_campaign(samples(7), known(), how);
+  REQUIRE(last);
   CHECK(std::is_sorted(done_at.begin(), done_at.end()));
   CHECK(done_at.back() == 7);
+}
+
+TEST_CASE("campaign: references are computed once for each thread, and counted") {
+  const auto counted = [](int jobs, std::size_t count) {
+    const auto last = run_campaign(samples(count), known(), honest(jobs));
+    REQUIRE(last);
+    return last.value().references;
+  };
+  const reference_counts one = counted(1, 1), seven = counted(1, 7);
+  CHECK(one.computed > 0);
+  CHECK(seven.computed == one.computed);
+  CHECK(seven.used_again + seven.computed ==
+        7 * (one.used_again + one.computed));
 }
 
 TEST_CASE("campaign: no samples are no trouble, no device is") {

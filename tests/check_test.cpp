@@ -1030,6 +1030,10 @@ TEST_CASE("check: a cache saves the reference and changes no verdict") {
   CHECK(calls == 2 * once);
   CHECK(run_with(element::f32, 2, 0).reached == outcome::correct);
   CHECK(calls == 3 * once);
+  // Four cases with three combinations of type and seed; the second run asked
+  // for all four again.
+  CHECK(cache.counts().computed == 12);
+  CHECK(cache.counts().used_again >= 4);
 }
 
 TEST_CASE("check: a cache without room keeps nothing") {

@@ -31,6 +31,7 @@
 #include <skillbench/family.hpp>
 #include <skillbench/fault.hpp>
 #include <skillbench/record.hpp>
+#include <skillbench/reference.hpp>
 #include <skillbench/sample.hpp>
 
 namespace skillbench {
@@ -39,6 +40,7 @@ struct progress {
   std::size_t all = 0, done = 0, correct = 0, unjudged = 0, faults = 0;
   double elapsed = 0.0;
   std::optional<double> left;  // a guess, once something is done
+  reference_counts references;  // of the threads that have ended
 };
 
 struct campaign_plan {
@@ -64,6 +66,7 @@ struct board {
   std::size_t next = 0;
   bool ended = false;
   std::size_t idle = 0;  // threads that have nothing more to do
+  reference_counts references;
   std::vector<std::optional<result<record>>> made;
 };
 
@@ -99,6 +102,8 @@ inline void work(board& shared, std::span<const sample> samples,
     shared.changed.notify_all();
   }
   ++shared.idle;
+  shared.references.used_again += references.counts().used_again;
+  shared.references.computed += references.counts().computed;
   shared.changed.notify_all();
 }
 
@@ -106,6 +111,7 @@ inline void work(board& shared, std::span<const sample> samples,
   progress now;
   now.all = shared.made.size();
   now.elapsed = elapsed;
+  now.references = shared.references;
   for (const auto& each : shared.made) {
     if (!each) continue;
     ++now.done;

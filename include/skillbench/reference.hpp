@@ -117,6 +117,10 @@ struct reference_values {
   std::vector<double> expected, bound;
 };
 
+struct reference_counts {
+  std::uint64_t used_again = 0, computed = 0;  // outputs of a case
+};
+
 // Keeps what the references say, so that several candidates of one family are
 // judged against one evaluation. Not for several threads at once.
 class reference_cache {
@@ -125,10 +129,12 @@ class reference_cache {
   explicit reference_cache(std::int64_t most_elements = std::int64_t{1} << 24)
       : left_(most_elements) {}
 
-  [[nodiscard]] const reference_values* find(const std::string& key) const {
+  [[nodiscard]] const reference_values* find(const std::string& key) {
     const auto found = kept_.find(key);
+    ++(found == kept_.end() ? counted_.computed : counted_.used_again);
     return found == kept_.end() ? nullptr : &found->second;
   }
+  [[nodiscard]] reference_counts counts() const { return counted_; }
   [[nodiscard]] bool has_room(std::int64_t elements) const {
     return elements <= left_;
   }
@@ -140,6 +146,7 @@ class reference_cache {
  private:
   std::unordered_map<std::string, reference_values> kept_;
   std::int64_t left_ = 0;
+  reference_counts counted_;
 };
 
 // Calls `use(first, expected, bound)` for one block of rows after the other of

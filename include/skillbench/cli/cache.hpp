@@ -14,6 +14,7 @@
 #include <skillbench/device/remote.hpp>
 #include <skillbench/disk_cache.hpp>
 #include <skillbench/fault.hpp>
+#include <skillbench/reference.hpp>
 
 namespace skillbench::cli {
 
@@ -85,6 +86,16 @@ struct chosen_cache {
   if (const std::uint64_t bad = of.disk_counts().damaged; bad > 0)
     text += "; " + some(bad, "damaged entry", "damaged entries") + " removed";
   return text;
+}
+
+// The last line of a campaign's progress: what was not done twice.
+inline void tell_caches(std::string compiles, const reference_counts& references,
+                        stream& trouble) {
+  if (references.used_again + references.computed > 0)
+    compiles += fmt::format("{}references: {} computed, {} used again",
+                            compiles.empty() ? "" : "; ", references.computed,
+                            references.used_again);
+  if (!compiles.empty()) trouble.line(compiles);
 }
 
 }  // namespace skillbench::cli

@@ -13,6 +13,7 @@
 
 #include <skillbench/campaign.hpp>
 #include <skillbench/cli/arguments.hpp>
+#include <skillbench/cli/cache.hpp>
 #include <skillbench/cli/devices.hpp>
 #include <skillbench/cli/progress.hpp>
 #include <skillbench/cli/summary.hpp>
@@ -94,14 +95,17 @@ inline void complain(stream& trouble, const std::string& what) {
   };
 
   std::optional<fault> ended_by;
+  reference_counts references;
   {
     const stop_signals signals;
     const auto judged = run_campaign(given.samples, known, how);
-    if (!judged) ended_by = judged.error();
+    if (!judged)
+      ended_by = judged.error();
+    else
+      references = judged.value().references;
   }
   line.end();
-  if (const std::string told = on.cache_words(); !told.empty())
-    trouble.line(told);
+  tell_caches(on.cache_words(), references, trouble);
 
   if (!asked.json) print_summary(records, out);
   if (kept && !asked.json)

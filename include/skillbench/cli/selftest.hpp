@@ -20,6 +20,7 @@
 
 #include <skillbench/campaign.hpp>
 #include <skillbench/cli/arguments.hpp>
+#include <skillbench/cli/cache.hpp>
 #include <skillbench/cli/devices.hpp>
 #include <skillbench/cli/families.hpp>
 #include <skillbench/cli/progress.hpp>
@@ -224,8 +225,8 @@ struct selftest_file {
     return run_campaign(samples, known, how);
   }();
   line.end();
-  if (const std::string told = on.cache_words(); !told.empty())
-    trouble.line(told);
+  tell_caches(on.cache_words(),
+              judged ? judged.value().references : reference_counts{}, trouble);
   all.print(out);
   for (const std::string& each : differences) {
     out.line("");
