@@ -77,17 +77,31 @@ struct buffer {
 
 struct kernel_argument {
   // `bits`: a value of `bytes` bytes, of whatever type the kernel says.
-  enum class type : std::uint8_t { pointer = 0, integer = 1, real = 2, bits = 3 };
+  enum class type : std::uint8_t {
+    pointer = 0, integer = 1, real = 2, bits = 3, tensor_map = 4
+  };
   type kind = type::pointer;
-  std::int64_t value = 0;  // pointer: index into job::buffers; or the integer
+  // An index into job::buffers or job::tensor_maps, or the integer.
+  std::int64_t value = 0;
   double real = 0.0;
   std::string name;
   std::uint8_t bytes = 4;
 };
 
+// What cuTensorMapEncodeTiled gets, the innermost dimension first.
+struct tensor_map_request {
+  std::string name;
+  std::int64_t buffer = 0;  // index into job::buffers
+  std::vector<std::int64_t> extents, box, element_strides;  // elements
+  std::vector<std::int64_t> strides;                        // bytes, one less
+  std::int64_t swizzle = 0;  // bytes
+  bool nan = false;          // what lies outside is NaN, not zero
+};
+
 struct launch {
   std::string entry;  // lowered
   extent grid, block;
+  extent cluster;                 // CTAs; one CTA: as the kernel itself says
   std::int64_t shared_bytes = 0;  // dynamic
   std::vector<kernel_argument> args;
 };
@@ -95,6 +109,7 @@ struct launch {
 struct job {
   std::vector<buffer> buffers;
   std::vector<launch> launches;  // in order, one stream
+  std::vector<tensor_map_request> tensor_maps;
   std::uint64_t seed = 0;        // schedule, addresses, poison
   std::uint64_t most_instructions = 0;  // warp instructions; 0: the device's own
   // Not empty: of each launch only these CTAs run (linear numbers, x fastest),

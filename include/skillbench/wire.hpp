@@ -57,7 +57,7 @@ struct greeting_text {
   return value <= role::both;
 }
 [[nodiscard]] constexpr bool known(kernel_argument::type value) noexcept {
-  return value <= kernel_argument::type::bits;
+  return value <= kernel_argument::type::tensor_map;
 }
 // Every other one can tell its values' names.
 template <typename E>
@@ -113,15 +113,21 @@ void fields(A& with, T& it) {
 template <typename A, like<kernel_argument> T>
 void fields(A& with, T& it) { with(it.kind, it.value, it.real, it.name, it.bytes); }
 
+template <typename A, like<tensor_map_request> T>
+void fields(A& with, T& it) {
+  with(it.name, it.buffer, it.extents, it.box, it.element_strides, it.strides,
+       it.swizzle, it.nan);
+}
+
 template <typename A, like<launch> T>
 void fields(A& with, T& it) {
-  with(it.entry, it.grid, it.block, it.shared_bytes, it.args);
+  with(it.entry, it.grid, it.block, it.cluster, it.shared_bytes, it.args);
 }
 
 template <typename A, like<job> T>
 void fields(A& with, T& it) {
-  with(it.buffers, it.launches, it.seed, it.most_instructions, it.ctas,
-       it.schedule);
+  with(it.buffers, it.launches, it.tensor_maps, it.seed, it.most_instructions,
+       it.ctas, it.schedule);
 }
 
 template <typename A, like<counters> T>

@@ -314,7 +314,7 @@ struct kernel_word {
   std::set<std::tuple<code, std::optional<int>, std::optional<int>, std::string>> told;
   std::uint64_t differing = 0;
   for (std::uint64_t k = 0; k < asked.schedules; ++k) {
-    work.seed = k == 0 ? asked.seed : mix(asked.seed, "schedule " + std::to_string(k));
+    work.schedule = k;
     auto report = on.value()->run(work);
     if (!report) {
       const reason why = report.error().why;

@@ -105,14 +105,17 @@ class ptx_device : public device {
     for (const launch& one : asked.launches) {
       auto program = program_of(one.entry);
       if (!program) return program.error();
-      if (auto refused = refusal(*program.value(), one)) {
+      std::vector<ptx::tensor_map> maps;
+      auto refused = refusal(*program.value(), one);
+      if (!refused) refused = make_maps(asked, one, *program.value(), global, first, maps);
+      if (refused) {
         out.findings.push_back(std::move(*refused));
         break;
       }
       ptx::launch_plan plan;
       plan.grid = one.grid;
       plan.block = one.block;
-      plan.cluster = cluster_of(*program.value());
+      plan.cluster = cluster_of(*program.value(), one);
       plan.explicit_cluster = program.value()->explicit_cluster || plan.cluster.count() > 1;
       plan.dynamic_shared = static_cast<std::uint64_t>(one.shared_bytes);
       plan.seed = mix(asked.seed, "schedule");
@@ -121,7 +124,7 @@ class ptx_device : public device {
       for (const std::int64_t cta : asked.ctas)
         if (cta >= 0 && cta < one.grid.count()) plan.ctas.push_back(static_cast<std::uint64_t>(cta));
       if (!asked.ctas.empty() && plan.ctas.empty()) continue;
-      plan.parameters = parameters(*program.value(), one, global, first);
+      plan.parameters = parameters(*program.value(), one, global, first, maps);
       auto counted = machine.launch(*program.value(), plan);
       if (!counted) return counted.error();
       const ptx::launch_counts& c = counted.value();
@@ -230,7 +233,9 @@ class ptx_device : public device {
     return (programs_[entry] = std::move(kept)).get();
   }
 
-  [[nodiscard]] static extent cluster_of(const ptx::program& p) {
+  // What the kernel says, or else the launch.
+  [[nodiscard]] static extent cluster_of(const ptx::program& p, const launch& one) {
+    if (p.cluster.empty()) return one.cluster;
     std::int64_t wanted[3] = {1, 1, 1};
     for (std::size_t i = 0; i < p.cluster.size() && i < 3; ++i) wanted[i] = p.cluster[i];
     return {wanted[0], wanted[1], wanted[2]};
@@ -263,7 +268,9 @@ class ptx_device : public device {
       if (one.block != asked)
         return refuse(code::launch_refused, "the launch has " + words(one.block) + " threads a CTA; " + p.entry + " wants " + words(asked));
     }
-    const extent cluster = cluster_of(p);
+    const extent cluster = cluster_of(p, one);
+    if (!p.cluster.empty() && one.cluster.count() > 1 && one.cluster != cluster)
+      return refuse(code::launch_refused, "the launch has clusters of " + words(one.cluster) + " CTAs; " + p.entry + " wants " + words(cluster));
     if (!within(cluster, {h100::most_cluster, h100::most_cluster, h100::most_cluster}) || cluster.count() > h100::most_cluster)
       return refuse(code::launch_refused, "a cluster of " + words(cluster) + " CTAs is not possible: at most " + std::to_string(h100::most_cluster) + " in all");
     if (one.grid.x % cluster.x || one.grid.y % cluster.y || one.grid.z % cluster.z)
@@ -285,7 +292,10 @@ class ptx_device : public device {
       if (f.name == p.entry && f.defined) source = &f;
     for (std::size_t i = 0; i < one.args.size(); ++i) {
       const kernel_argument& a = one.args[i];
-      const std::uint32_t wanted = a.kind == kernel_argument::type::pointer ? 8 : a.kind == kernel_argument::type::bits ? a.bytes : 4;
+      const std::uint32_t wanted = a.kind == kernel_argument::type::pointer      ? 8
+                                   : a.kind == kernel_argument::type::bits       ? a.bytes
+                                   : a.kind == kernel_argument::type::tensor_map ? ptx::tensor_map_bytes
+                                                                                 : 4;
       const std::string& type = source ? source->params[i].type : std::string();
       const std::string where = "parameter " + std::to_string(i + 1) + " of the kernel";
       if (p.parameters[i].bytes != wanted)
@@ -297,12 +307,61 @@ class ptx_device : public device {
     return std::nullopt;
   }
 
-  [[nodiscard]] static std::vector<std::byte> parameters(const ptx::program& p, const launch& one, ptx::memory& global, std::size_t first) {
+  // The tensor maps that a launch names, as a driver would make them.
+  [[nodiscard]] static std::optional<finding> make_maps(const job& asked, const launch& one, const ptx::program& p, ptx::memory& global, std::size_t first, std::vector<ptx::tensor_map>& out) {
+    out.resize(asked.tensor_maps.size());
+    for (const kernel_argument& a : one.args) {
+      if (a.kind != kernel_argument::type::tensor_map) continue;
+      const tensor_map_request& from = asked.tensor_maps[static_cast<std::size_t>(a.value)];
+      std::string why;
+      ptx::tensor_map& map = out[static_cast<std::size_t>(a.value)];
+      const std::size_t rank = from.extents.size();
+      // Narrowed only after a look at what does not fit.
+      const auto fits = [&](const std::vector<std::int64_t>& values, std::size_t n, std::int64_t most, const std::string& what) {
+        if (!why.empty()) return false;
+        if (values.size() != n) why = "the number of " + what;
+        for (std::size_t i = 0; i < values.size() && why.empty(); ++i)
+          if (values[i] < 1 || values[i] > most) why = "the " + what + " of dimension " + std::to_string(i) + " is " + std::to_string(values[i]) + ", not 1 to " + std::to_string(most);
+        return why.empty();
+      };
+      if (rank < 1 || rank > 5) why = "a rank of " + std::to_string(rank);
+      const std::vector<std::int64_t> ones(rank, 1);
+      const std::vector<std::int64_t>& steps = from.element_strides.empty() ? ones : from.element_strides;
+      if (fits(from.extents, rank, std::int64_t{1} << 32, "extent") && fits(from.box, rank, 256, "box") && fits(steps, rank, 8, "element stride") &&
+          fits(from.strides, rank - 1, (std::int64_t{1} << 40) - 1, "stride")) {
+        const buffer& of = asked.buffers[static_cast<std::size_t>(from.buffer)];
+        map.address = global.at(first + static_cast<std::size_t>(from.buffer)).base;
+        map.rank = static_cast<std::uint8_t>(rank);
+        map.element_bytes = static_cast<std::uint8_t>(size_of(of.type));
+        map.kind = of.type == element::bf16 ? ptx::element_kind::bfloat : ptx::element_kind::real;
+        map.swizzle = static_cast<std::uint8_t>(from.swizzle);
+        map.nan = from.nan;
+        for (std::size_t d = 0; d < rank; ++d) {
+          map.extent[d] = static_cast<std::uint64_t>(from.extents[d]);
+          map.box[d] = static_cast<std::uint16_t>(from.box[d]);
+          map.element_stride[d] = static_cast<std::uint8_t>(steps[d]);
+          if (d + 1 < rank) map.stride[d] = static_cast<std::uint64_t>(from.strides[d]);
+        }
+        why = ptx::trouble(map);
+      }
+      if (why.empty()) continue;
+      finding f;
+      f.kind = code::launch_refused;
+      f.kernel = p.entry;
+      f.what = "the tensor map " + from.name + " cannot be made: " + why;
+      return f;
+    }
+    return std::nullopt;
+  }
+
+  [[nodiscard]] static std::vector<std::byte> parameters(const ptx::program& p, const launch& one, ptx::memory& global, std::size_t first, const std::vector<ptx::tensor_map>& maps) {
     std::vector<std::byte> out(p.parameter_bytes);
     for (std::size_t i = 0; i < one.args.size(); ++i) {
       const kernel_argument& a = one.args[i];
       std::byte* to = out.data() + p.parameters[i].offset;
-      if (a.kind == kernel_argument::type::pointer) {
+      if (a.kind == kernel_argument::type::tensor_map) {
+        ptx::encode(maps[static_cast<std::size_t>(a.value)], to);
+      } else if (a.kind == kernel_argument::type::pointer) {
         const std::uint64_t at = global.at(first + static_cast<std::size_t>(a.value)).base;
         std::memcpy(to, &at, 8);
       } else if (a.kind == kernel_argument::type::bits) {

@@ -40,6 +40,7 @@
 #include <skillbench/ptx/ops/select.hpp>
 #include <skillbench/ptx/ops/service.hpp>
 #include <skillbench/ptx/ops/warpgroup.hpp>
+#include <skillbench/ptx/ops/wmma.hpp>
 
 namespace skillbench::ptx {
 
@@ -59,6 +60,7 @@ namespace skillbench::ptx {
     ops::add_matrix_rows(table);
     ops::add_warpgroup_rows(table);
     ops::add_bulk_rows(table);
+    ops::add_wmma_rows(table);
     ops::add_mbarrier_rows(table);
     ops::add_cluster_rows(table);
     ops::add_refused_rows(table);

@@ -438,10 +438,10 @@ class machine {
           if (!w.live) continue;
           alive = true;
           const std::uint64_t before = state_.ticks;
-          asks_again_ = false;
+          worked_ = false;
           run(c, w);
           all.ran += state_.ticks - before;
-          progress |= state_.ticks != before && !asks_again_;
+          progress |= worked_;
           if (state_.stop || trouble_.why != reason::internal) return detail::pause::stopped;
           if (plan_->most_instructions && state_.ticks >= plan_->most_instructions) {
             trouble_ = {reason::too_slow, "stopped after " + std::to_string(state_.ticks) + " warp instructions of one launch"};
@@ -507,7 +507,9 @@ class machine {
       }
       std::uint64_t budget = others ? std::min(left, detail::fragment_quantum) : left;
       const std::uint64_t given = budget;
+      asks_again_ = false;
       step(c, w, pick, meet, budget);
+      worked_ |= !asks_again_;
       left -= std::min(left, given - budget);
       if (asks_again_ && !others) return;
       if (others && (budget == 0 || asks_again_) && pick < w.fragments.size()) passed_over = w.fragments[pick].pc;
@@ -1223,7 +1225,8 @@ class machine {
   bool starving_ = false;
   std::uint64_t drawn_ = 0;  // by an adversarial schedule
   detail::cluster* running_ = nullptr;
-  bool asks_again_ = false;    // a warp's turn ended with a test_wait that said no
+  bool asks_again_ = false;    // a fragment stopped at a test_wait that said no
+  bool worked_ = false;        // some fragment of a warp's turn did not
   std::uint64_t exits_ = 0;
 };
 

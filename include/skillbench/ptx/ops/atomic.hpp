@@ -40,9 +40,7 @@ inline void run_atomic_vector(warp& w, const op& o, lane_mask active) {
       out[i][l] = old;
       const std::uint64_t fresh = changed(old, read_lane(w, list.s[i], o.unit, l, false), 0, what, t);
       std::memcpy(at, &fresh, o.unit);
-      if (!c.shadow) {
-        continue;
-      }
+      if (!c.shadow) continue;
       std::uint8_t* const shadow = c.shadow + i * o.unit;
       const bool old_bad = any_set(shadow, o.unit);
       if (old_bad) shade[i][l] = ~std::uint64_t{0};
@@ -95,6 +93,9 @@ inline void run_atomic_b128(warp& w, const op& o, lane_mask active) {
 [[nodiscard]] inline int vector_of_atomic(const decoding& d) { return d.has("v8") ? 8 : d.has("v4") ? 4 : d.has("v2") ? 2 : 1; }
 
 inline void make_atomic_vector(decoding& d, bool returns) {
+  d.o.access = access_kind::atomic;
+  d.o.result_unused = !returns;
+  d.o.order = take_order(d, memory_order::relaxed);
   ignore_hints(d);
   d.o.where = take_space(d);
   const int n = d.take("v8") ? 8 : take_vector(d);
@@ -125,6 +126,8 @@ inline void make_atomic_vector(decoding& d, bool returns) {
 }
 
 inline void make_atomic_b128(decoding& d) {
+  d.o.access = access_kind::atomic;
+  d.o.order = take_order(d, memory_order::relaxed);
   ignore_hints(d);
   d.o.where = take_space(d);
   const bool swaps = d.take("cas");
@@ -133,6 +136,7 @@ inline void make_atomic_b128(decoding& d) {
   d.take("b128");
   if (operands != (swaps ? 4u : 3u)) return d.refuse("this form");
   d.o.unit = 16;
+  d.o.compares = swaps;
   d.o.width = static_cast<std::uint8_t>(swaps ? change::cas : change::exch);
   if (d.in.operands[0].kind != operand::type::discard) d.target(0, 16);
   d.address(d.in.operands[1]);
