@@ -2,6 +2,8 @@
 #   make demo    install what is missing, build, judge the example outputs
 #   make test    the same, then every test
 #   make build   build/skillbench
+#   make bench   what judging costs, beside its goals (minutes; never a test)
+#   make docs    the headers as HTML, in build/docs
 #   make gpu     what a GPU adds, and whether one can be used here
 #   make clean   remove the build folder
 
@@ -10,7 +12,7 @@ JOBS ?= $(shell nproc)
 # Ninja where it is there; a build folder keeps the generator it began with.
 GENERATOR := $(if $(wildcard $(BUILD)/CMakeCache.txt),,$(if $(shell command -v ninja),-G Ninja))
 
-.PHONY: demo test build need configure gpu clean
+.PHONY: demo test build bench docs need configure gpu clean
 .DEFAULT_GOAL := build
 
 demo: build
@@ -22,6 +24,14 @@ test: configure
 
 build: configure
 	cmake --build $(BUILD) -j $(JOBS) --target skillbench_program
+
+bench: configure
+	cmake --build $(BUILD) -j $(JOBS) --target skillbench_bench
+	scripts/bench $(BUILD)
+
+docs:
+	@scripts/need docs
+	scripts/docs $(BUILD)
 
 gpu: build
 	$(BUILD)/skillbench doctor

@@ -49,9 +49,11 @@ foreach(folder IN LISTS FOLDERS)
     "inline constexpr std::string_view ${name}_json =${json};\n"
     "inline constexpr std::string_view ${name}_prompt =${prompt};\n"
     "inline constexpr std::string_view ${name}_baseline =${baseline};\n\n")
+  file(SHA256 "${folder}/oracle.hpp" digest)
   string(APPEND rows
     "      {\"${name}\", generated::${name}_json, generated::${name}_prompt,\n"
-    "       generated::${name}_baseline, &${name}::reference},\n")
+    "       generated::${name}_baseline, &${name}::reference,\n"
+    "       \"${digest}\"},\n")
 endforeach()
 literal("${KERNELS}/contract.md" contract)
 
@@ -73,6 +75,7 @@ namespace skillbench {
 struct family_text {
   std::string_view name, json, prompt, baseline;
   oracle reference;
+  std::string_view oracle_digest;  // SHA-256 of oracle.hpp
 };
 
 namespace generated {

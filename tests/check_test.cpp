@@ -842,6 +842,41 @@ TEST_CASE("check: a block with more registers than an SM is refused") {
   CHECK(reached("288", 176) == outcome::faults);
 }
 
+TEST_CASE("check: clusters and tensor maps are evaluated for the case") {
+  auto from = norm_candidate();
+  tensor_map_text map;
+  map.name = "m";
+  map.tensor = "x";
+  map.extents = {parsed("cols"), parsed("rows")};
+  map.strides = {parsed("cols * sizeof_T")};
+  map.box = {parsed("BLOCK"), parsed("1")};
+  map.swizzle = 64;
+  map.nan = true;
+  from.launch.tensor_maps = {map};
+  from.launch.launches[0].args = {"m", "y", "eps", "rows", "w"};
+  from.launch.launches[0].cluster = {parsed("2"), parsed("sizeof_T")};
+  auto on = right_device();
+  (void)outcome_on(on, norm_family(), from, element::f16);
+  const job& asked = on.jobs[2];
+  CHECK(asked.buffers[0].name == "x");  // through the map
+  REQUIRE(asked.tensor_maps.size() == 1);
+  CHECK(asked.tensor_maps[0].buffer == 0);
+  CHECK(asked.tensor_maps[0].extents == std::vector<std::int64_t>{33, 37});
+  CHECK(asked.tensor_maps[0].strides == std::vector<std::int64_t>{66});
+  CHECK(asked.tensor_maps[0].box[1] == 1);
+  CHECK(asked.tensor_maps[0].swizzle == 64);
+  CHECK(asked.tensor_maps[0].nan);
+  CHECK(asked.launches[0].cluster == extent{2, 2, 1});
+  CHECK(asked.launches[0].args[0].kind == kernel_argument::type::tensor_map);
+  CHECK(asked.launches[0].args[0].value == 0);
+  from.launch.launches[0].cluster = {parsed("17")};
+  auto refusing = right_device();
+  CHECK(outcome_on(refusing, norm_family(), from, element::f16).findings[0].kind == code::launch_refused);
+  from.launch.launches[0].cluster.clear();
+  from.launch.tensor_maps[0].extents[0] = parsed("1 / (rows - rows)");
+  CHECK(outcome_on(refusing, norm_family(), from, element::f16).findings[0].kind == code::bad_manifest);
+}
+
 TEST_CASE("check: scratch is from nothing to four gigabytes") {
   const auto reached = [](std::string_view bytes) {
     auto from = norm_candidate();

@@ -52,6 +52,8 @@ TEST_CASE("cli/arguments: what is left out has its default") {
   CHECK(made.jobs >= 1);
   CHECK(made.out.empty());
   CHECK_FALSE(made.json);
+  CHECK_FALSE(made.resume);
+  CHECK(parsed<run_command>({"run", "a", "--resume"}).resume);
   CHECK(made.device == "auto");
 }
 

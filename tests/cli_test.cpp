@@ -9,6 +9,7 @@
 
 #include <skillbench/cli/check.hpp>
 #include <skillbench/cli/progress.hpp>
+#include <skillbench/cli/run.hpp>
 #include <skillbench/cli/selftest.hpp>
 #include <skillbench/cli/summary.hpp>
 
@@ -125,6 +126,21 @@ TEST_CASE("cli/progress: done, missed and time to go in one line") {
   now.done = 18;
   now.elapsed = 100;
   CHECK(has(words_of(now), "1 could not be tried; took 1 min 40 s"));
+}
+
+TEST_CASE("cli/progress: what is kept from before is told apart") {
+  progress now;
+  now.earlier = 12;
+  now.all = 6;
+  CHECK(words_of(now).starts_with("12 kept from before; 0 of 6 judged: "));
+}
+
+TEST_CASE("cli/run: where the records are") {
+  CHECK(where_records_are(18, 18, "F", "F/r") == "18 records in F/r");
+  CHECK(where_records_are(18, 6, "F", "F/r") ==
+        "18 records in F: 12 kept from before, 6 new in F/r");
+  CHECK(where_records_are(1, 0, "F", "F/r") ==
+        "1 record in F: 1 kept from before, none new");
 }
 
 TEST_CASE("cli/progress: a file gets a line now and then") {

@@ -108,6 +108,64 @@ TEST_CASE("compare: the worst share is finite whatever was seen") {
   CHECK(compared({quiet_nan}, {1}, {1}).worst_share == 0.0);
 }
 
+TEST_CASE("compare: long outputs are seen like their elements one by one") {
+  constexpr double inf = std::numeric_limits<double>::infinity();
+  constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+  // Elements that agree, and each kind that needs a second look, at every place
+  // of a block and across the ends of blocks.
+  struct odd {
+    double expected, actual, bound;
+  };
+  const odd kinds[] = {{1, 2, 0.5},   {1, nan, 0.5},    {inf, inf, 0},
+                       {inf, 3, 0},   {-inf, inf, 0},   {nan, 1, 0},
+                       {1, 1, 0},     {65504, inf, 40}, {65504, inf, 4},
+                       {1, -inf, 0.5}, {3, 3.75, 0.5},  {0, 1e-300, 1e-310}};
+  for (const odd& one : kinds)
+    for (std::size_t size : {1u, 7u, 8u, 9u, 24u, 27u})
+      for (std::size_t at = 0; at < size; ++at) {
+        std::vector<double> expected(size), actual(size), bound(size, 0.5);
+        for (std::size_t i = 0; i < size; ++i) {
+          expected[i] = static_cast<double>(i);
+          actual[i] = expected[i] + (i % 3 == 1 ? 0.25 : -0.125);
+        }
+        expected[at] = one.expected;
+        actual[at] = one.actual;
+        bound[at] = one.bound;
+        agreement wanted;
+        for (std::size_t i = 0; i < size; ++i) {
+          const auto seen = compare(std::span(expected).subspan(i, 1),
+                                    std::span(actual).subspan(i, 1),
+                                    std::span(bound).subspan(i, 1),
+                                    element::f16);
+          REQUIRE(seen.ok());
+          wanted.add(seen.value(), static_cast<std::int64_t>(i));
+        }
+        const auto seen = compare(expected, actual, bound, element::f16);
+        REQUIRE(seen.ok());
+        CAPTURE(size);
+        CAPTURE(at);
+        CAPTURE(one.actual);
+        CHECK(seen.value().compared == size);
+        CHECK(seen.value().wrong == wanted.wrong);
+        CHECK(seen.value().first_wrong == wanted.first_wrong);
+        CHECK(seen.value().worst_share == wanted.worst_share);
+      }
+}
+
+TEST_CASE("compare: a bound is looked at wherever it stands") {
+  for (std::size_t at = 0; at < 20; ++at)
+    for (const double bad : {-1.0, std::numeric_limits<double>::infinity(),
+                             std::numeric_limits<double>::quiet_NaN()}) {
+      const std::vector<double> same(20, 1.0);
+      std::vector<double> bound(20, 0.5);
+      bound[at] = bad;
+      const auto seen = compare(same, same, bound, element::f32);
+      REQUIRE_FALSE(seen.ok());
+      CHECK(seen.error().what.find("element " + std::to_string(at) + " ") !=
+            std::string::npos);
+    }
+}
+
 TEST_CASE("compare: lengths that differ are the caller's fault") {
   const std::vector<double> two{1, 2}, three{1, 2, 3};
   CHECK(compare(two, three, two, f32).error().why == reason::bad_argument);

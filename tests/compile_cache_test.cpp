@@ -335,6 +335,7 @@ TEST_CASE("compile_cache: which sources are kept") {
         "#embed <a.h>\n", "%:include \"a.h\"\n", "#inc\\\nlude \"a.h\"\n",
         "#inc\\ \nlude \"a.h\"\n", "#\\\ninclude \"a.h\"\n",
         "# /* \n */ include \"a.h\"\n", "#/**/include \"a.h\"\n",
+        "#/**/if CAT(__has_inc, lude)(<a>)\n",
         "#\\u0069nclude \"a.h\"\n", "?" "?=include \"a.h\"\n",
         "#if __has_include(<a.h>)\n", "#if 1 /* \n */ && __has_include(<a>)\n",
         "// not a directive: #include \"a.h\"\n", "const char* t = __TIME__;\n",

@@ -94,6 +94,7 @@ void crash() {
 void behave(const std::string& how) {
   if (how == "crash") crash();
   if (how == "abort") std::abort();
+  if (how == "asked to end") ::raise(SIGTERM);
   if (how == "hang") forever();
   if (how == "spin")
     for (volatile std::uint64_t turns = 0;;) turns = turns + 1;

@@ -99,6 +99,32 @@ TEST_CASE("grader: one candidate leaves nothing for the next") {
   CHECK(next.value().what == outcome::correct);
 }
 
+TEST_CASE("grader: compiled kernels are kept when a folder is named") {
+  const fs::path folder = fs::path(SKILLBENCH_TEST_DIR) / "grader_cache";
+  fs::remove_all(folder);
+  std::string lines[2];
+  for (std::string& line : lines) {
+    grader_options asked = with_copy();
+    asked.cache_folder = folder.string();
+    auto made = opened(std::move(asked));
+    REQUIRE_MESSAGE(made.ok(), made.error().what);
+    auto told = made.value().grade(right_copy(), "copy");
+    REQUIRE(told.ok());
+    told.value().seconds.clear();
+    line = write_record(told.value());
+    const compile_counts seen = made.value().cached_compiles();
+    CHECK(seen.hits == (&line == lines ? 0u : 3u));
+    CHECK(seen.misses == (&line == lines ? 3u : 0u));
+  }
+  CHECK(lines[0] == lines[1]);
+  CHECK(opened(with_copy()).value().cached_compiles().hits == 0);
+
+  grader_options asked;
+  asked.cache_folder = "/proc/no/such/folder";
+  CHECK_FALSE(opened(asked).ok());
+  fs::remove_all(folder);
+}
+
 TEST_CASE("grader: a sample keeps its names, a seed is told") {
   grader_options asked = with_copy();
   asked.seed = 7;

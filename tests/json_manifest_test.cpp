@@ -147,6 +147,43 @@ TEST_CASE("json_manifest: wrong types say what was found and what expected") {
             .values[1] == std::numeric_limits<std::int64_t>::min());
 }
 
+TEST_CASE("json_manifest: clusters and tensor maps") {
+  const manifest it = read(with(
+      R"("cluster": [2, "N"], "tensor_maps": {"x_map": {"tensor": "x",
+"extents": ["cols", "rows"], "strides": ["cols * 2"], "box": [64, "R"],
+"element_strides": [1, 2], "swizzle": "128", "interleave": "none",
+"oob": "nan"}, "flat": {"tensor": "y", "extents": [8], "box": [8]}})"));
+  REQUIRE(it.launches[0].cluster.size() == 2);
+  CHECK(it.launches[0].cluster[1].text() == "N");
+  REQUIRE(it.tensor_maps.size() == 2);
+  const tensor_map_text& map = it.tensor_maps[0];
+  CHECK(map.name == "x_map");
+  CHECK(map.tensor == "x");
+  CHECK(map.extents[1].text() == "rows");
+  CHECK(map.strides[0].text() == "cols * 2");
+  CHECK(map.box[1].text() == "R");
+  CHECK(map.element_strides[1].text() == "2");
+  CHECK(map.swizzle == 128);
+  CHECK(map.nan);
+  CHECK(it.tensor_maps[1].strides.empty());
+  CHECK(it.tensor_maps[1].swizzle == 0);
+  CHECK_FALSE(it.tensor_maps[1].nan);
+  const auto map_with = [](const std::string& rest) {
+    return with(R"("tensor_maps": {"m": {"tensor": "x", )" + rest + "}}");
+  };
+  says(refused(with(R"("tensor_maps": [])")), "an object of tensor maps");
+  says(refused(with(R"("tensor_maps": {"a b": {}})")), "is no name of a tensor map");
+  says(refused(map_with(R"("extents": [8])")), "\"box\"");
+  says(refused(map_with(R"("extents": [8, 8], "box": [8, 8])")), "\"strides\"");
+  says(refused(map_with(R"("extents": [8, 8], "strides": [16], "box": [8])")), "/box");
+  says(refused(map_with(R"("extents": [8, 8], "strides": [16, 16], "box": [8, 8])")), "/strides");
+  says(refused(map_with(R"("extents": [1,1,1,1,1,1], "box": [8])")), "/extents");
+  says(refused(map_with(R"("extents": [8], "box": [8], "swizzle": "16")")), "expected one of \"none\", \"32\"");
+  says(refused(map_with(R"("extents": [8], "box": [8], "interleave": "16")")), "expected one of \"none\"");
+  says(refused(map_with(R"("extents": [8], "box": [8], "size": 1)")), "size");
+  says(refused(with(R"("cluster": [])")), "/cluster");
+}
+
 TEST_CASE("json_manifest: keys are known, there and there once") {
   says(refused(with(R"("blocks": [1])")), "there is no key \"blocks\"");
   says(refused(with(R"("grid": [2])")), "\"grid\" stands here twice");

@@ -33,6 +33,8 @@ record full_record() {
   it.skillbench_version = "9.9.9";
   it.device = "d";
   it.seed = std::numeric_limits<std::uint64_t>::max();
+  it.key = "00aa";
+  it.same_as = "another";
   it.reached = stage::check;
   it.what = outcome::faults;
   it.reason = "r";
@@ -87,6 +89,8 @@ TEST_CASE("json_record: a record that is written is read back as it was") {
   CHECK(is.of.cost_usd == 0.25);
   CHECK(is.of.seconds == 1.5);
   CHECK(is.seed == was.seed);
+  CHECK(is.key == "00aa");
+  CHECK(is.same_as == "another");
   CHECK(is.reached == stage::check);
   CHECK(is.what == outcome::faults);
   CHECK(is.skillbench_version == "9.9.9");

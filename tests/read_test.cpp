@@ -221,6 +221,28 @@ TEST_CASE("read: expressions name integers, tunables and sizeof_T") {
                         "\"tune\"")));
 }
 
+TEST_CASE("read: tensor maps are of tensors, and are arguments") {
+  const auto map = [](const std::string& tensor, const std::string& extent,
+                      const std::string& called = "m") {
+    return read_json(geglu("\"cols\"],", "\"" + called +
+                                             "\"], \"tensor_maps\": {\"" +
+                                             called + "\": {\"tensor\": \"" +
+                                             tensor + "\", \"extents\": [\"" +
+                                             extent + "\"], \"box\": [8]}},"));
+  };
+  found(map("x", "rows * 2 * cols"));
+  found(map("y", "rows * cols"));
+  says(refused(map("rows", "8")).what, "is of `rows`, which is no tensor");
+  says(refused(map("z", "8")).what, "is of `z`");
+  says(refused(map("x", "n")).what, "tensor map m `n` names `n`");
+  says(refused(map("x", "8", "BLOCK")).what, "is a tensor map and something");
+  says(refused(map("x", "8", "y")).what, "`y` like an argument");
+  says(refused(read_json(
+                   geglu("\"tune\"", "\"cluster\": [\"n\"], \"tune\"")))
+           .what,
+       "cluster `n`");
+}
+
 TEST_CASE("read: marks of an entry are T and tunables") {
   says(refused(read_json(geglu("{BLOCK}", "{BLOCKS}"))).what, "`{BLOCKS}`");
   says(refused(read_json(geglu("{BLOCK}", "{cols}"))).what, "`{cols}`");

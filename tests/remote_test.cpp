@@ -140,6 +140,12 @@ TEST_CASE("remote: what cannot be started is a fault") {
   CHECK(noise.error().why == reason::child_protocol);
 }
 
+TEST_CASE("remote: a worker that was asked to end says nothing of its work") {
+  const fault ended = fatal("asked to end");
+  CHECK(ended.why == reason::cancelled);
+  CHECK(has(ended.what, "was killed by SIGTERM (by a person or the system)"));
+}
+
 TEST_CASE("remote: a crash tells the signal, the request and the limits") {
   const fault crash = fatal("crash");
   CHECK(crash.why == reason::child_died);

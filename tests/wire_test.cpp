@@ -41,9 +41,21 @@ job some_job() {
   one.entry = "_Z1k";
   one.grid = {1, 2, 3};
   one.block = {4, 5, 6};
+  one.cluster = {2, 1, 4};
   one.shared_bytes = 7;
-  one.args = {{kernel_argument::type::real, 8, 0.5, "eps"}, {}};
+  one.args = {{kernel_argument::type::real, 8, 0.5, "eps"},
+              {kernel_argument::type::tensor_map, 0, 0, "map"}};
   asked.launches = {one};
+  tensor_map_request map;
+  map.name = "map";
+  map.buffer = 1;
+  map.extents = {std::int64_t{1} << 32, 2};
+  map.strides = {48};
+  map.box = {64, 3};
+  map.element_strides = {1, 2};
+  map.swizzle = 128;
+  map.nan = true;
+  asked.tensor_maps = {map};
   asked.seed = 9;
   asked.most_instructions = 10;
   return asked;
@@ -165,12 +177,24 @@ TEST_CASE("wire: every field of a job comes back") {
   CHECK(one.entry == "_Z1k");
   CHECK(one.grid == extent{1, 2, 3});
   CHECK(one.block == extent{4, 5, 6});
+  CHECK(one.cluster == extent{2, 1, 4});
   CHECK(one.shared_bytes == 7);
   REQUIRE(one.args.size() == 2);
   CHECK(one.args[0].kind == kernel_argument::type::real);
   CHECK(one.args[0].value == 8);
   CHECK(one.args[0].real == 0.5);
   CHECK(one.args[0].name == "eps");
+  CHECK(one.args[1].kind == kernel_argument::type::tensor_map);
+  REQUIRE(back.tensor_maps.size() == 1);
+  const tensor_map_request& map = back.tensor_maps[0];
+  CHECK(map.name == "map");
+  CHECK(map.buffer == 1);
+  CHECK(map.extents == std::vector<std::int64_t>{std::int64_t{1} << 32, 2});
+  CHECK(map.strides == std::vector<std::int64_t>{48});
+  CHECK(map.box == std::vector<std::int64_t>{64, 3});
+  CHECK(map.element_strides == std::vector<std::int64_t>{1, 2});
+  CHECK(map.swizzle == 128);
+  CHECK(map.nan);
   CHECK(back.seed == 9);
   CHECK(back.most_instructions == 10);
 }

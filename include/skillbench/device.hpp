@@ -52,7 +52,8 @@ struct image {
 
 // ---- running --------------------------------------------------------------
 
-enum class role : std::uint8_t { input = 0, output = 1, scratch = 2 };
+// `both`: starts as an input and comes back as an output.
+enum class role : std::uint8_t { input = 0, output = 1, scratch = 2, both = 3 };
 
 // Device memory of one launch sequence. Inputs are made from (filled, seed);
 // outputs and scratch start undefined and poisoned.
@@ -63,24 +64,44 @@ struct buffer {
   std::int64_t elements = 0;  // scratch: bytes
   fill filled;
   std::uint64_t seed = 0;
+  std::int64_t element_bytes = 0;  // 0: as `type` says
+  std::string contents;            // not empty: what it starts with
+  [[nodiscard]] std::int64_t bytes_of_element() const noexcept {
+    return element_bytes > 0 ? element_bytes
+           : use == role::scratch ? 1 : static_cast<std::int64_t>(size_of(type));
+  }
   [[nodiscard]] std::int64_t bytes() const noexcept {
-    return use == role::scratch
-               ? elements
-               : elements * static_cast<std::int64_t>(size_of(type));
+    return elements * bytes_of_element();
   }
 };
 
 struct kernel_argument {
-  enum class type : std::uint8_t { pointer = 0, integer = 1, real = 2 };
+  // `bits`: a value of `bytes` bytes, of whatever type the kernel says.
+  enum class type : std::uint8_t {
+    pointer = 0, integer = 1, real = 2, bits = 3, tensor_map = 4
+  };
   type kind = type::pointer;
-  std::int64_t value = 0;  // pointer: index into job::buffers; or the integer
+  // An index into job::buffers or job::tensor_maps, or the integer.
+  std::int64_t value = 0;
   double real = 0.0;
   std::string name;
+  std::uint8_t bytes = 4;
+};
+
+// What cuTensorMapEncodeTiled gets, the innermost dimension first.
+struct tensor_map_request {
+  std::string name;
+  std::int64_t buffer = 0;  // index into job::buffers
+  std::vector<std::int64_t> extents, box, element_strides;  // elements
+  std::vector<std::int64_t> strides;                        // bytes, one less
+  std::int64_t swizzle = 0;  // bytes
+  bool nan = false;          // what lies outside is NaN, not zero
 };
 
 struct launch {
   std::string entry;  // lowered
   extent grid, block;
+  extent cluster;                 // CTAs; one CTA: as the kernel itself says
   std::int64_t shared_bytes = 0;  // dynamic
   std::vector<kernel_argument> args;
 };
@@ -88,6 +109,7 @@ struct launch {
 struct job {
   std::vector<buffer> buffers;
   std::vector<launch> launches;  // in order, one stream
+  std::vector<tensor_map_request> tensor_maps;
   std::uint64_t seed = 0;        // schedule, addresses, poison
   std::uint64_t most_instructions = 0;  // warp instructions; 0: the device's own
   // Not empty: of each launch only these CTAs run (linear numbers, x fastest),
@@ -118,6 +140,8 @@ struct run_report {
   std::vector<output_bytes> outputs;
   counters counted;
   double cpu_seconds = 0.0;
+  std::string printed;             // by the kernels, as much as is kept
+  std::uint64_t printed_lost = 0;  // bytes that were not
 };
 
 class device {

@@ -29,6 +29,7 @@ namespace skillbench {
       return fault{reason::internal, "the folder " + std::string(each.name) +
                                          " holds the family " +
                                          one.value().name};
+    one.value().digest += each.oracle_digest;
     all.push_back(std::move(one).value());
   }
   return all;

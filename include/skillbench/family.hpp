@@ -89,6 +89,8 @@ struct family {
   std::string name;
   std::string title;
   std::string version;                // of contract and cases together
+  std::string digest;                 // of family.json and oracle.hpp; "" when
+                                      // made by hand
   std::vector<argument> arguments;
   std::vector<test_case> cases;       // public
   std::vector<test_case> overflow;    // beyond 2^31 elements: some CTAs run

@@ -5,7 +5,7 @@
 //         needs: the families, the toolkit, the worker's path, the references.
 // Units   a reward is between 0 and 1.
 // Errors  open(): no toolkit, no worker, one of another version, a family that
-//         is there twice. grade(): what evaluate() says; such a fault is ours
+//         is there twice, a cache folder that cannot be used. grade(): what evaluate() says; such a fault is ours
 //         and gives no record, so there is nothing to reward.
 // Trust   Every candidate is compiled and run in a fresh child, which gets
 //         nothing of this process but the source and the inputs.
@@ -24,7 +24,9 @@
 #include <vector>
 
 #include <skillbench/child.hpp>
+#include <skillbench/compile_cache.hpp>
 #include <skillbench/cuda/library.hpp>
+#include <skillbench/device.hpp>
 #include <skillbench/device/remote.hpp>
 #include <skillbench/embedded.hpp>
 #include <skillbench/evaluate.hpp>
@@ -44,6 +46,7 @@ struct grader_options {
   std::vector<family> families;   // beside those that the build embedded
   std::int64_t cached_elements = std::int64_t{1} << 24;  // 16 bytes each
   remote_limits limits;           // of each candidate's child
+  std::string cache_folder;       // of compiled kernels; "": none are kept
 };
 
 class grader {
@@ -76,6 +79,13 @@ class grader {
         std::make_unique<reference_cache>(asked.cached_elements);
     const auto tried = remote::start(made.worker_, made.limits_);
     if (!tried) return tried.error();
+    if (!asked.cache_folder.empty()) {
+      auto kept = compile_cache::open(asked.cache_folder, cuda.value(),
+                                      made.worker_.program,
+                                      limits_words(made.limits_));
+      if (!kept) return kept.error();
+      made.compiled_ = std::move(kept).value();
+    }
     return made;
   }
 
@@ -94,9 +104,12 @@ class grader {
     if (!find_family(families_, given.task))  // before a child is started
       return fault{reason::bad_input,
                    "there is no family \"" + given.task + "\""};
-    auto on = remote::start(worker_, limits_);
-    if (!on) return on.error();
-    return evaluate(given, families_, *on.value(),
+    auto started = remote::start(worker_, limits_);
+    if (!started) return started.error();
+    std::unique_ptr<device> on = std::move(started).value();
+    if (compiled_)
+      on = std::make_unique<cached_device>(std::move(on), *compiled_);
+    return evaluate(given, families_, *on,
                     {.seed = seed_, .references = references_.get()});
   }
 
@@ -106,15 +119,31 @@ class grader {
   [[nodiscard]] const std::string& worker() const noexcept {
     return worker_.program;
   }
+  // Zeros without a cache.
+  [[nodiscard]] compile_counts cached_compiles() const {
+    return compiled_ ? compiled_->counts() : compile_counts{};
+  }
 
  private:
   grader() = default;
+
+  // All that a compile may use: one that was cut short under other limits is
+  // another answer.
+  [[nodiscard]] static std::string limits_words(const remote_limits& of) {
+    return std::to_string(of.process.address_space) + " " +
+           std::to_string(of.process.stack) + " " +
+           std::to_string(of.process.open_files) + " " +
+           std::to_string(of.process.cpu_seconds) + " " +
+           std::to_string(of.compile.wall_seconds) + " " +
+           std::to_string(of.compile.cpu_seconds);
+  }
 
   std::vector<family> families_;
   child_command worker_;
   remote_limits limits_;
   std::uint64_t seed_ = 1;
   std::unique_ptr<reference_cache> references_;
+  std::unique_ptr<compile_cache> compiled_;  // may be null
 };
 
 // What each rung is worth. Means that do not count are worth nothing: a reward

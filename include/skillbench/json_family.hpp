@@ -21,6 +21,7 @@
 #include <skillbench/family.hpp>
 #include <skillbench/fault.hpp>
 #include <skillbench/fill.hpp>
+#include <skillbench/hash.hpp>
 #include <skillbench/json_text.hpp>
 
 namespace skillbench {
@@ -366,6 +367,7 @@ inline bool read_family(reader& in, const value& from, family& into) {
                                                 std::string baseline,
                                                 oracle reference) {
   family made;
+  made.digest = sha256(json);
   made.prompt = std::move(prompt);
   made.baseline = std::move(baseline);
   made.reference = std::move(reference);

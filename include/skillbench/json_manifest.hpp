@@ -8,6 +8,9 @@
 // Limits  64 launches, tunables, conditions and names of scratch memory; 256
 //         arguments; 1024 values of a tunable.
 
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -45,6 +48,10 @@ inline bool read_launch(reader& in, const value& from, launch_text& into) {
   if (block == nullptr ||
       !in.formulas(*block, into.block, "a number of threads", 1, 3))
     return false;
+  const value* const cluster = from.find("cluster");
+  if (cluster != nullptr &&
+      !in.formulas(*cluster, into.cluster, "a number of blocks", 1, 3))
+    return false;
   const value* const shared = from.find("shared_bytes");
   return shared == nullptr ||
          in.formula(*shared, into.shared_bytes, "a number of bytes");
@@ -55,7 +62,7 @@ inline bool read_launches(reader& in, const value& from, manifest& into) {
   if (launches == nullptr)
     return read_launch(in, from, into.launches.emplace_back());
   for (const char* const key :
-       {"entry", "args", "grid", "block", "shared_bytes"})
+       {"entry", "args", "grid", "block", "shared_bytes", "cluster"})
     if (const value* const other = from.find(key))
       return in.refuse(*other, "\"" + std::string(key) +
                                    "\" stands beside \"launches\"; expected it "
@@ -63,7 +70,8 @@ inline bool read_launches(reader& in, const value& from, manifest& into) {
   if (!in.array(*launches, "an array of launches", 1, 64)) return false;
   for (const value& one : launches->items)
     if (!in.object(one, "a launch",
-                   {"entry", "args", "grid", "block", "shared_bytes"}) ||
+                   {"entry", "args", "grid", "block", "shared_bytes",
+                    "cluster"}) ||
         !read_launch(in, one, into.launches.emplace_back()))
       return false;
   return true;
@@ -107,10 +115,77 @@ inline bool read_scratch(reader& in, const value& from, manifest& into) {
   return true;
 }
 
+// One of a few words; absent is the first of them.
+template <typename Use>
+bool read_word(reader& in, const value& from, const char* key,
+               std::initializer_list<const char*> words, Use&& use) {
+  const value* const it = from.find(key);
+  if (it == nullptr) return true;
+  std::string text, known;
+  if (!in.text(*it, text, "a word")) return false;
+  std::size_t at = 0;
+  for (const char* const word : words) {
+    if (text == word) {
+      use(at);
+      return true;
+    }
+    known += (known.empty() ? "\"" : ", \"") + std::string(word) + "\"";
+    ++at;
+  }
+  return in.refuse(*it, "found \"" + text + "\"; expected one of " + known);
+}
+
+inline bool read_tensor_maps(reader& in, const value& from, manifest& into) {
+  const value* const maps = from.find("tensor_maps");
+  if (maps == nullptr) return true;
+  if (!in.object(*maps, "an object of tensor maps")) return false;
+  if (maps->items.size() > 64)
+    return in.refuse(*maps, "found " + std::to_string(maps->items.size()) +
+                                " tensor maps; expected at most 64");
+  for (const value& one : maps->items) {
+    tensor_map_text& made = into.tensor_maps.emplace_back();
+    made.name = one.key;
+    if (!in.identifier(one, one.key, "name of a tensor map") ||
+        !in.object(one, "a tensor map",
+                   {"tensor", "extents", "strides", "box", "element_strides",
+                    "swizzle", "interleave", "oob"}))
+      return false;
+    const value* const tensor = in.need(one, "tensor");
+    const value* const extents = in.need(one, "extents");
+    const value* const box = in.need(one, "box");
+    if (tensor == nullptr || extents == nullptr || box == nullptr ||
+        !in.text(*tensor, made.tensor, "the name of a tensor", 1, 128) ||
+        !in.formulas(*extents, made.extents, "a number of elements", 1, 5) ||
+        !in.formulas(*box, made.box, "a number of elements",
+                     made.extents.size(), made.extents.size()))
+      return false;
+    const std::size_t outer = made.extents.size() - 1;
+    if (const value* const it = outer > 0 ? in.need(one, "strides") : one.find("strides")) {
+      if (!in.formulas(*it, made.strides, "a number of bytes", outer, outer))
+        return false;
+    } else if (outer > 0) {
+      return false;
+    }
+    if (const value* const it = one.find("element_strides"))
+      if (!in.formulas(*it, made.element_strides, "a number of elements",
+                       made.extents.size(), made.extents.size()))
+        return false;
+    constexpr std::int64_t swizzles[] = {0, 32, 64, 128};
+    if (!read_word(in, one, "swizzle", {"none", "32", "64", "128"},
+                   [&](std::size_t at) { made.swizzle = swizzles[at]; }) ||
+        !read_word(in, one, "interleave", {"none"}, [](std::size_t) {}) ||
+        !read_word(in, one, "oob", {"zero", "nan"},
+                   [&](std::size_t at) { made.nan = at == 1; }))
+      return false;
+  }
+  return true;
+}
+
 inline bool read_manifest(reader& in, const value& from, manifest& into) {
   if (!in.object(from, "a launch manifest",
                  {"family", "entry", "args", "grid", "block", "shared_bytes",
-                  "launches", "tune", "constraints", "require", "scratch"}))
+                  "cluster", "launches", "tune", "constraints", "require",
+                  "scratch", "tensor_maps"}))
     return false;
   const value* const family = in.need(from, "family");
   if (family == nullptr ||
@@ -121,7 +196,7 @@ inline bool read_manifest(reader& in, const value& from, manifest& into) {
     if (!in.formulas(*it, into.constraints, "a condition", 0, 64)) return false;
   if (const value* const it = from.find("require"))
     if (!in.formulas(*it, into.require, "a condition", 0, 64)) return false;
-  return read_scratch(in, from, into);
+  return read_scratch(in, from, into) && read_tensor_maps(in, from, into);
 }
 
 }  // namespace json_text

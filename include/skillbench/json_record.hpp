@@ -89,6 +89,8 @@ inline json write(const record& it) {
   made["skillbench"] = it.skillbench_version;
   made["device"] = it.device;
   made["seed"] = it.seed;
+  put(made, "key", it.key);
+  put(made, "same_as", it.same_as);
   made["stage"] = name(it.reached);
   made["outcome"] = name(it.what);
   made["reason"] = it.reason;
@@ -186,6 +188,8 @@ inline bool read_record(reader& in, const value& from, record& into) {
       !read_text(in, from, "skillbench", into.skillbench_version) ||
       !read_text(in, from, "device", into.device) ||
       !read_count(in, from, "seed", into.seed) ||
+      !read_text(in, from, "key", into.key) ||
+      !read_text(in, from, "same_as", into.same_as) ||
       !read_word(in, from, "stage", stage::done, into.reached) ||
       !read_word(in, from, "outcome", outcome::unjudged, into.what) ||
       !read_text(in, from, "reason", into.reason, any_length) ||

@@ -81,11 +81,18 @@ struct launch_plan {
   if (!made.refused.empty()) return made;
 
   // Buffers: the inputs that a launch names, every output, the scratch.
-  const auto is_named = [&](const std::string& what) {
+  const auto is_argument = [&](const std::string& what) {
     return std::any_of(wanted.launches.begin(), wanted.launches.end(),
                        [&](const launch_text& each) {
                          return std::find(each.args.begin(), each.args.end(),
                                           what) != each.args.end();
+                       });
+  };
+  const auto is_named = [&](const std::string& what) {
+    return is_argument(what) ||
+           std::any_of(wanted.tensor_maps.begin(), wanted.tensor_maps.end(),
+                       [&](const tensor_map_text& each) {
+                         return each.tensor == what && is_argument(each.name);
                        });
   };
   for (const argument& each : asked.arguments) {
@@ -126,6 +133,33 @@ struct launch_plan {
     memory.use = role::scratch;
     memory.elements = size.value();
     made.asked.buffers.push_back(std::move(memory));
+  }
+
+  for (const tensor_map_text& text : wanted.tensor_maps) {
+    tensor_map_request map;
+    map.name = text.name;
+    map.swizzle = text.swizzle;
+    map.nan = text.nan;
+    for (std::size_t i = 0; i < made.asked.buffers.size(); ++i)
+      if (made.asked.buffers[i].name == text.tensor)
+        map.buffer = static_cast<std::int64_t>(i);
+    const auto values = [&](const std::vector<expression>& texts,
+                            std::vector<std::int64_t>& to) {
+      for (const expression& each : texts) {
+        const auto value = each.evaluate(known);
+        if (!value)
+          refuse(code::bad_manifest,
+                 "The tensor map `" + text.name +
+                     "` cannot be evaluated: " + value.error().what,
+                 no_launch);
+        to.push_back(value ? value.value() : 1);
+      }
+    };
+    values(text.extents, map.extents);
+    values(text.strides, map.strides);
+    values(text.box, map.box);
+    values(text.element_strides, map.element_strides);
+    made.asked.tensor_maps.push_back(std::move(map));
   }
 
   for (std::size_t at = 0; at < wanted.launches.size(); ++at) {
@@ -172,6 +206,10 @@ struct launch_plan {
     };
     extents_of(text.grid, "grid", h100::most_grid, ready.grid);
     extents_of(text.block, "block", h100::most_block, ready.block);
+    if (!text.cluster.empty())
+      extents_of(text.cluster, "cluster",
+                 {h100::most_cluster, h100::most_cluster, h100::most_cluster},
+                 ready.cluster);
     const auto shared = value_of(text.shared_bytes, "shared_bytes");
 
     if (made.refused.size() == refused_before) {
@@ -230,6 +268,15 @@ struct launch_plan {
       } else if (real != of.reals.end()) {
         ready_argument.kind = kernel_argument::type::real;
         ready_argument.real = real->second;
+      } else if (const auto map = std::find_if(
+                     made.asked.tensor_maps.begin(),
+                     made.asked.tensor_maps.end(),
+                     [&](const tensor_map_request& each) {
+                       return each.name == called;
+                     });
+                 map != made.asked.tensor_maps.end()) {
+        ready_argument.kind = kernel_argument::type::tensor_map;
+        ready_argument.value = map - made.asked.tensor_maps.begin();
       } else if (!std::any_of(wanted.scratch.begin(), wanted.scratch.end(),
                               is_called)) {  // else its size was refused
         refuse(code::bad_manifest,

@@ -21,6 +21,20 @@ struct launch_text {
   std::vector<expression> grid;      // 1 to 3, CTAs
   std::vector<expression> block;     // 1 to 3, threads
   expression shared_bytes;           // dynamic shared memory, bytes
+  std::vector<expression> cluster;   // none, or 1 to 3, CTAs
+};
+
+// A tensor map (cuTensorMapEncodeTiled) that launches can name in `args`; the
+// innermost dimension first.
+struct tensor_map_text {
+  std::string name;
+  std::string tensor;                        // an argument of the task
+  std::vector<expression> extents;           // 1 to 5, elements
+  std::vector<expression> strides;           // one less, bytes
+  std::vector<expression> box;               // as many as extents, elements
+  std::vector<expression> element_strides;   // none, or as many
+  std::int64_t swizzle = 0;                  // bytes: 0, 32, 64 or 128
+  bool nan = false;                          // what lies outside reads as NaN
 };
 
 // A tunable and the values worth trying; the first is the default.
@@ -36,6 +50,7 @@ struct manifest {
   std::vector<expression> constraints;                       // on tunables
   std::vector<expression> require;                           // on the task's integers
   std::vector<std::pair<std::string, expression>> scratch;   // name, bytes
+  std::vector<tensor_map_text> tensor_maps;
 };
 
 // A choice of one value for each tunable, in the manifest's order.

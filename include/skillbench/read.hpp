@@ -203,6 +203,12 @@ class judge {
                        [&](const auto& one) { return one.first == name; });
   }
 
+  [[nodiscard]] bool is_tensor_map(std::string_view name) const {
+    return std::any_of(
+        read_.tensor_maps.begin(), read_.tensor_maps.end(),
+        [&](const tensor_map_text& one) { return one.name == name; });
+  }
+
   // No name means two things.
   void check_names() {
     const auto check = [&](const std::string& name, const std::string& what) {
@@ -218,6 +224,11 @@ class judge {
       check(name, "scratch memory");
       if (is_tunable(name))
         refuse("`" + name + "` is both a tunable and scratch memory");
+    }
+    for (const tensor_map_text& one : read_.tensor_maps) {
+      check(one.name, "a tensor map");
+      if (is_tunable(one.name) || is_scratch(one.name))
+        refuse("`" + one.name + "` is a tensor map and something else");
     }
   }
 
@@ -258,7 +269,8 @@ class judge {
   void check_launch(const launch_text& it, const std::string& where) {
     check_entry(it.entry, where);
     for (const std::string& name : it.args)
-      if (task_argument(name) == nullptr && !is_scratch(name)) {
+      if (task_argument(name) == nullptr && !is_scratch(name) &&
+          !is_tensor_map(name)) {
         std::string known;
         for (const argument& one : asked_.arguments)
           known += (known.empty() ? "" : ", ") + one.name;
@@ -273,6 +285,20 @@ class judge {
     for (const expression& one : it.block)
       check_expression(one, where + "block", true);
     check_expression(it.shared_bytes, where + "shared_bytes", true);
+    for (const expression& one : it.cluster)
+      check_expression(one, where + "cluster", true);
+  }
+
+  void check_tensor_map(const tensor_map_text& it) {
+    const argument* const of = task_argument(it.tensor);
+    if (of == nullptr || (of->kind != argument::type::input &&
+                          of->kind != argument::type::output))
+      refuse("the tensor map `" + it.name + "` is of `" + it.tensor +
+             "`, which is no tensor of the task");
+    for (const auto* const list :
+         {&it.extents, &it.strides, &it.box, &it.element_strides})
+      for (const expression& one : *list)
+        check_expression(one, "tensor map " + it.name, true);
   }
 
   // One evaluation takes about as many steps as the text has bytes; the search
@@ -308,6 +334,7 @@ class judge {
                        : "launch " + std::to_string(i + 1) + ": ");
     for (const auto& [name, bytes] : read_.scratch)
       check_expression(bytes, "scratch", true);
+    for (const tensor_map_text& one : read_.tensor_maps) check_tensor_map(one);
     for (const expression& one : read_.require)
       check_expression(one, "require", true);
     for (const expression& one : read_.constraints)
@@ -327,7 +354,12 @@ class judge {
       for (const expression& it : one.grid) add(it);
       for (const expression& it : one.block) add(it);
       add(one.shared_bytes);
+      for (const expression& it : one.cluster) add(it);
     }
+    for (const tensor_map_text& one : read_.tensor_maps)
+      for (const auto* const list :
+           {&one.extents, &one.strides, &one.box, &one.element_strides})
+        for (const expression& it : *list) add(it);
     for (const auto& [name, bytes] : read_.scratch) add(bytes);
 
     std::vector<std::string> found;

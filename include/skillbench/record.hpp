@@ -59,6 +59,9 @@ struct record {
   std::string skillbench_version = version;
   std::string device;
   std::uint64_t seed = 0;
+  std::string key;                // of all that decides the verdict, see key.hpp
+  std::string same_as;            // id of the sample that was judged, when this
+                                  // one has its output; "" when it is this one
   stage reached = stage::extract;
   outcome what = outcome::no_kernel;
   std::string reason;             // one sentence; "" for a correct one

@@ -54,10 +54,10 @@ struct greeting_text {
 // ---- which numbers an enumeration has ---------------------------------------
 
 [[nodiscard]] constexpr bool known(role value) noexcept {
-  return value <= role::scratch;
+  return value <= role::both;
 }
 [[nodiscard]] constexpr bool known(kernel_argument::type value) noexcept {
-  return value <= kernel_argument::type::real;
+  return value <= kernel_argument::type::tensor_map;
 }
 // Every other one can tell its values' names.
 template <typename E>
@@ -107,21 +107,27 @@ void fields(A& with, T& it) {
 
 template <typename A, like<buffer> T>
 void fields(A& with, T& it) {
-  with(it.name, it.use, it.type, it.elements, it.filled, it.seed);
+  with(it.name, it.use, it.type, it.elements, it.filled, it.seed, it.element_bytes, it.contents);
 }
 
 template <typename A, like<kernel_argument> T>
-void fields(A& with, T& it) { with(it.kind, it.value, it.real, it.name); }
+void fields(A& with, T& it) { with(it.kind, it.value, it.real, it.name, it.bytes); }
+
+template <typename A, like<tensor_map_request> T>
+void fields(A& with, T& it) {
+  with(it.name, it.buffer, it.extents, it.box, it.element_strides, it.strides,
+       it.swizzle, it.nan);
+}
 
 template <typename A, like<launch> T>
 void fields(A& with, T& it) {
-  with(it.entry, it.grid, it.block, it.shared_bytes, it.args);
+  with(it.entry, it.grid, it.block, it.cluster, it.shared_bytes, it.args);
 }
 
 template <typename A, like<job> T>
 void fields(A& with, T& it) {
-  with(it.buffers, it.launches, it.seed, it.most_instructions, it.ctas,
-       it.schedule);
+  with(it.buffers, it.launches, it.tensor_maps, it.seed, it.most_instructions,
+       it.ctas, it.schedule);
 }
 
 template <typename A, like<counters> T>
@@ -135,7 +141,7 @@ void fields(A& with, T& it) { with(it.buffer, it.bytes, it.first); }
 
 template <typename A, like<run_report> T>
 void fields(A& with, T& it) {
-  with(it.findings, it.outputs, it.counted, it.cpu_seconds);
+  with(it.findings, it.outputs, it.counted, it.cpu_seconds, it.printed, it.printed_lost);
 }
 
 // A text on its own, and nothing at all.

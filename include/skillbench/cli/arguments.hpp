@@ -40,6 +40,7 @@ struct run_command {
   std::uint64_t seed = 1;
   int jobs = 1;
   bool json = false;
+  bool resume = false;
   cache_choice cache;
 };
 
@@ -73,6 +74,15 @@ struct doctor_command {
   cache_choice cache;
 };
 
+struct ptx_command {
+  std::string file, entry;
+  std::string grid = "1", block = "32";
+  std::vector<std::string> args;
+  std::int64_t shared = 0;  // bytes, dynamic
+  std::uint64_t seed = 1, schedules = 1, most_instructions = 0;
+  bool json = false, counters = false, list = false;
+};
+
 struct version_command {};
 
 struct completion_command {
@@ -87,7 +97,7 @@ struct said {
 
 using command =
     std::variant<run_command, check_command, families_command, prompt_command,
-                 selftest_command, doctor_command, version_command,
+                 selftest_command, doctor_command, ptx_command, version_command,
                  completion_command, said>;
 
 inline constexpr const char* default_folder = "skillbench-results";
@@ -99,11 +109,7 @@ inline const std::vector<std::string>& shells() {
   return all;
 }
 
-inline void add_device(CLI::App& to, std::string& device, std::uint64_t& seed) {
-  to.add_option("--device", device,
-                "auto, ptx (the PTX machine, on the CPU) or cuda (a GPU)")
-      ->type_name("DEVICE")
-      ->check(CLI::IsMember({"auto", "ptx", "cuda"}));
+inline void add_seed(CLI::App& to, std::uint64_t& seed) {
   to.add_option("--seed", seed,
                 "every random number comes from it (default: 1)")
       ->type_name("N")
@@ -115,6 +121,14 @@ inline void add_device(CLI::App& to, std::string& device, std::uint64_t& seed) {
         if (read.ec == std::errc() && read.ptr == end) return "";
         return text + " is no integer from 0 to 2^64 - 1";
       });
+}
+
+inline void add_device(CLI::App& to, std::string& device, std::uint64_t& seed) {
+  to.add_option("--device", device,
+                "auto, ptx (the PTX machine, on the CPU) or cuda (a GPU)")
+      ->type_name("DEVICE")
+      ->check(CLI::IsMember({"auto", "ptx", "cuda"}));
+  add_seed(to, seed);
 }
 
 inline void add_jobs(CLI::App& to, int& jobs) {
@@ -146,6 +160,7 @@ struct words {
   prompt_command prompt;
   selftest_command selftest;
   doctor_command doctor;
+  ptx_command ptx;
   completion_command completion;
   bool version = false;
 
@@ -156,7 +171,7 @@ struct words {
     app.footer(
         "Exit codes: 0 judged (whatever was found), 1 selftest found a "
         "difference,\n2 wrong usage or an input that cannot be read, 3 trouble "
-        "on this machine.\n\n"
+        "on this machine,\n130 stopped by Ctrl-C.\n\n"
         "Examples:\n"
         "  skillbench run outputs/\n"
         "  skillbench check kernel.cu\n"
@@ -177,13 +192,18 @@ struct words {
         ->add_option("-o,--out", run.out,
                      "folder for the records (default: skillbench-results)")
         ->type_name("DIR");
+    to_run->add_flag("--resume", run.resume,
+                     "keep what the folder has records of already, however "
+                     "it ended, and judge only the rest");
     to_run->add_flag("--json", run.json,
                      "records as JSON lines on standard output and nothing "
-                     "else; kept in a folder only with --out");
+                     "else; kept in a folder only with --out or --resume");
     to_run->footer(
         "Examples:\n"
         "  skillbench run examples/outputs\n"
         "  skillbench run outputs/ --jobs 8 --seed 7 --out results/monday\n"
+        "  skillbench run outputs/ --jobs 8 --seed 7 --out results/monday "
+        "--resume\n"
         "  skillbench run samples.jsonl --json | jq -r '[.id, .outcome] | "
         "@tsv'");
 
@@ -251,6 +271,51 @@ struct words {
     add_cache(*to_doctor, doctor.cache);
     to_doctor->add_flag("--json", doctor.json, "as JSON");
     to_doctor->footer("Examples:\n  skillbench doctor");
+
+    CLI::App* const to_ptx = app.add_subcommand(
+        "ptx", "run any kernel on the PTX machine, with buffers you describe");
+    to_ptx->add_option("FILE", ptx.file, "a kernel.cu or a kernel.ptx")
+        ->type_name("");
+    to_ptx
+        ->add_option("--entry", ptx.entry,
+                     "the kernel, as in scale or \"scale<float>\"; for PTX its "
+                     "mangled name (default: the only one)")
+        ->type_name("NAME");
+    to_ptx->add_option("--grid", ptx.grid, "CTAs (default: 1)")
+        ->type_name("X[,Y,Z]");
+    to_ptx->add_option("--block", ptx.block, "threads of a CTA (default: 32)")
+        ->type_name("X[,Y,Z]");
+    to_ptx
+        ->add_option("--args", ptx.args,
+                     "one for each parameter of the kernel: a buffer f32[1024] "
+                     "(random, read and written), in:f16[64x64], out:u8[100] or "
+                     "FILE, or a number i32=5, f32=0.5; types f32 f16 bf16 f64 "
+                     "i8 i16 i32 i64 u8 u16 u32 u64")
+        ->type_name("ARG...");
+    to_ptx->add_option("--shared", ptx.shared, "bytes of dynamic shared memory")
+        ->type_name("BYTES")
+        ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 30));
+    add_seed(*to_ptx, ptx.seed);
+    to_ptx
+        ->add_option("--schedules", ptx.schedules,
+                     "run it N times, each in another order of CTAs and warps")
+        ->type_name("N")
+        ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1000}));
+    to_ptx
+        ->add_option("--budget", ptx.most_instructions,
+                     "stop after N warp instructions (default: 4 billion)")
+        ->type_name("N");
+    to_ptx->add_flag("--counters", ptx.counters, "exact counts of the launch");
+    to_ptx->add_flag("--json", ptx.json, "one JSON object");
+    to_ptx->add_flag("--list", ptx.list,
+                     "every instruction of sm_90a, and which are not supported");
+    to_ptx->footer(
+        "Examples:\n"
+        "  skillbench ptx scale.cu --entry scale --grid 4 --block 256 "
+        "--args f32[1000] f32=2 i32=1000\n"
+        "  skillbench ptx kernel.ptx --block 32,4 --shared 4096 --args "
+        "in:f16[64x64] out:f32[64] --counters\n"
+        "  skillbench ptx kernel.ptx --args data.bin --schedules 20 --json");
 
     app.add_subcommand("version", "the version of this program")
         ->footer("Examples:\n  skillbench version");
@@ -347,6 +412,7 @@ struct words {
   if (known.app.got_subcommand("prompt")) return known.prompt;
   if (known.app.got_subcommand("selftest")) return known.selftest;
   if (known.app.got_subcommand("doctor")) return known.doctor;
+  if (known.app.got_subcommand("ptx")) return known.ptx;
   if (known.app.got_subcommand("completion")) return known.completion;
   return said{known.app.help(), exit_code::misuse};
 }

@@ -102,6 +102,10 @@ class devices {
   }
 
   [[nodiscard]] const toolkit& cuda() const noexcept { return toolkit_; }
+  // What a verdict depends on besides the output, for key.hpp.
+  [[nodiscard]] std::string machine() const {
+    return "PTX machine, CUDA " + toolkit_.version;
+  }
 
   // What the user is told of the compile cache, or "".
   [[nodiscard]] std::string cache_note() const {
@@ -164,7 +168,9 @@ class devices {
 // Set by Ctrl-C and by SIGTERM while a `stop_signals` lives.
 inline std::atomic<bool> stop_asked = false;
 
-// The third signal ends the program at once; two come from one `timeout`.
+// The third signal ends the program at once; two come from one `timeout`. A
+// reader that has gone and a file that may not grow are told by what is written,
+// and do not end the program.
 class stop_signals {
  public:
   stop_signals() {
@@ -176,16 +182,21 @@ class stop_signals {
     };
     ::sigaction(SIGINT, &act, &old_[0]);
     ::sigaction(SIGTERM, &act, &old_[1]);
+    act.sa_handler = SIG_IGN;
+    ::sigaction(SIGPIPE, &act, &old_[2]);
+    ::sigaction(SIGXFSZ, &act, &old_[3]);
   }
   ~stop_signals() {
     ::sigaction(SIGINT, &old_[0], nullptr);
     ::sigaction(SIGTERM, &old_[1], nullptr);
+    ::sigaction(SIGPIPE, &old_[2], nullptr);
+    ::sigaction(SIGXFSZ, &old_[3], nullptr);
   }
   stop_signals(const stop_signals&) = delete;
   stop_signals& operator=(const stop_signals&) = delete;
 
  private:
-  struct sigaction old_[2] {};
+  struct sigaction old_[4] {};
 };
 
 }  // namespace skillbench::cli

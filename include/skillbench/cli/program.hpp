@@ -14,6 +14,7 @@
 #include <skillbench/cli/devices.hpp>
 #include <skillbench/cli/doctor.hpp>
 #include <skillbench/cli/families.hpp>
+#include <skillbench/cli/ptx.hpp>
 #include <skillbench/cli/run.hpp>
 #include <skillbench/cli/selftest.hpp>
 #include <skillbench/cli/text.hpp>
@@ -54,6 +55,9 @@ namespace skillbench::cli {
   }
   if (const auto* one = std::get_if<doctor_command>(&asked))
     return tell(*one, out);
+
+  if (const auto* one = std::get_if<ptx_command>(&asked))
+    return tell(*one, &instruction_table, out, trouble);
 
   const auto known = embedded_families();
   if (!known) {

@@ -15,10 +15,10 @@ namespace skillbench::cli {
 // "7 of 18 judged: 3 correct, 2 not, 2 unjudged; about 40 s to go"
 [[nodiscard]] inline std::string words_of(const progress& now) {
   const std::size_t failed = now.done - now.correct - now.unjudged - now.faults;
-  std::string text = fmt::format("{} of {} judged: {} correct, {} not, {} "
-                                 "unjudged",
-                                 now.done, now.all, now.correct, failed,
-                                 now.unjudged);
+  std::string text =
+      now.earlier > 0 ? fmt::format("{} kept from before; ", now.earlier) : "";
+  text += fmt::format("{} of {} judged: {} correct, {} not, {} unjudged",
+                      now.done, now.all, now.correct, failed, now.unjudged);
   if (now.faults > 0) text += fmt::format(", {} could not be tried", now.faults);
   if (now.done == now.all)
     text += "; took " + duration(now.elapsed);

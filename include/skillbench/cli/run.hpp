@@ -4,6 +4,8 @@
 // Layer   7. samples.hpp gathers, campaign.hpp judges, store.hpp keeps.
 // Streams Records and the table to standard output; progress and troubles to
 //         standard error.
+// Lasting A record is in the folder as soon as it is made. Whatever ends the
+//         program, `--resume` goes on from there.
 
 #include <cstddef>
 #include <optional>
@@ -18,7 +20,9 @@
 #include <skillbench/cli/progress.hpp>
 #include <skillbench/cli/summary.hpp>
 #include <skillbench/cli/text.hpp>
+#include <skillbench/earlier.hpp>
 #include <skillbench/json_record.hpp>
+#include <skillbench/key.hpp>
 #include <skillbench/samples.hpp>
 #include <skillbench/store.hpp>
 
@@ -28,9 +32,56 @@ inline void complain(stream& trouble, const std::string& what) {
   trouble.line("skillbench: " + printable(what));
 }
 
+// The folder that a run keeps its records in, with what was there before.
+struct run_folder {
+  store kept;
+  std::optional<earlier_records> earlier;  // only to resume
+
+  [[nodiscard]] static result<run_folder> open(const std::string& path,
+                                               bool resume) {
+    // First what may be written: a repaired end is not read.
+    auto kept = resume ? store::resume(path) : store::open(path);
+    if (!kept) return kept.error();
+    run_folder made{std::move(kept).value(), std::nullopt};
+    if (!resume) return made;
+    auto earlier = earlier_records::read(path);
+    if (!earlier) return earlier.error();
+    made.earlier = std::move(earlier).value();
+    return made;
+  }
+};
+
+// What to do about a folder that cannot be used.
+[[nodiscard]] inline std::string advice_on(const fault& wrong) {
+  return wrong.why == reason::no_permission
+             ? "; --out names a folder that you may write to"
+             : "; --out names another folder";
+}
+
+// What the table and the reasons under it do not need.
+inline void shorten(record& told) {
+  told.findings = {};
+  told.kernels = {};
+  told.cases = {};
+}
+
+// "18 records in F", "18 records in F, 12 of them from before; the new ones in
+// F/records.jsonl"
+[[nodiscard]] inline std::string where_records_are(std::size_t all,
+                                                   std::size_t written,
+                                                   const std::string& folder,
+                                                   const std::string& file) {
+  if (written == all) return plural(all, "record") + " in " + file;
+  std::string text = plural(all, "record") + " in " + folder + ": " +
+                     std::to_string(all - written) + " kept from before, ";
+  if (written == 0) return text + "none new";
+  return text + std::to_string(written) + " new in " + file;
+}
+
 [[nodiscard]] inline exit_code tell(const run_command& asked,
                                     const std::vector<family>& known,
                                     stream& out, stream& trouble) {
+  const stop_signals signals;
   const gathered given = gather(asked.paths, known);
   for (const fault& each : given.troubles) complain(trouble, each.what);
   exit_code code =
@@ -52,27 +103,49 @@ inline void complain(stream& trouble, const std::string& what) {
 
   // Opened before anything is judged: a folder that cannot be written must not
   // cost an hour first.
-  std::optional<store> kept;
-  if (!asked.json || !asked.out.empty()) {
-    auto made = store::open(asked.out.empty() ? default_folder : asked.out);
+  const std::string folder = asked.out.empty() ? default_folder : asked.out;
+  std::optional<run_folder> in;
+  if (!asked.json || asked.resume || !asked.out.empty()) {
+    auto made = run_folder::open(folder, asked.resume);
     if (!made) {
-      complain(trouble, made.error().what);
+      complain(trouble, made.error().what + advice_on(made.error()));
       return exit_code::broken;
     }
-    kept.emplace(std::move(made).value());
+    in.emplace(std::move(made).value());
+    if (!in->kept.notice().empty()) complain(trouble, in->kept.notice());
+    if (in->earlier)
+      for (const fault& each : in->earlier->troubles)
+        complain(trouble, each.what);
   }
+  const std::string notice = in ? in->kept.notice() : "";
 
   std::vector<record> records;
   progress_line line(trouble);
-  std::size_t faults = 0;
+  std::size_t faults = 0, written = 0;
 
   campaign_plan how;
   how.each.seed = asked.seed;
   how.jobs = asked.jobs;
   how.make_device = [&] { return on.make(); };
-  how.watch = [&](const progress& now) { line.show(now); };
+  how.key = [&](const sample& of) -> std::string {
+    const family* const asked_for = find_family(known, of.task);
+    return asked_for == nullptr
+               ? ""
+               : verdict_key(of, *asked_for, on.machine(), asked.seed);
+  };
+  if (in && in->earlier) how.earlier = &*in->earlier;
+  how.watch = [&](const progress& now) {
+    if (now.all > 0) line.show(now);
+  };
   how.cancelled = [] { return stop_asked.load(); };
   how.stop = [&] { on.stop(); };
+  how.keep = [&](record& told) -> result<done> {
+    if (in)
+      if (auto kept = in->kept.append(write_record(told)); !kept) return kept;
+    ++written;
+    if (!asked.json) shorten(told);
+    return done{};
+  };
   how.take = [&](const sample& of,
                  const result<record>& one) -> result<done> {
     if (!one) {
@@ -82,45 +155,49 @@ inline void complain(stream& trouble, const std::string& what) {
                             " could not be tried: " + one.error().what);
       return done{};
     }
-    const std::string text = write_record(one.value());
-    if (kept)
-      if (auto written = kept->append(text); !written) return written.error();
     if (asked.json) {
-      out.line(text);
+      out.line(write_record(one.value()));
       if (!out.flush())
         return fault{reason::io, "standard output takes no more"};
     }
     records.push_back(one.value());
+    shorten(records.back());
     return done{};
   };
 
   std::optional<fault> ended_by;
   reference_counts references;
-  {
-    const stop_signals signals;
-    const auto judged = run_campaign(given.samples, known, how);
-    if (!judged)
-      ended_by = judged.error();
-    else
-      references = judged.value().references;
-  }
+  if (const auto judged = run_campaign(given.samples, known, how); !judged)
+    ended_by = judged.error();
+  else
+    references = judged.value().references;
+  if (in)
+    if (const auto safe = in->kept.sync(); !safe && !ended_by)
+      ended_by = safe.error();
   line.end();
   tell_caches(on.cache_words(), references, trouble);
 
   if (!asked.json) print_summary(records, out);
-  if (kept && !asked.json)
-    out.line((records.empty() ? "" : "\n") +
-             plural(records.size(), "record") + " in " +
-             printable(kept->path()));
+  if (in && !asked.json && !records.empty())
+    out.line("\n" + printable(where_records_are(records.size(), written, folder,
+                                                in->kept.path())));
+  if (in && in->kept.notice() != notice) complain(trouble, in->kept.notice());
   if (ended_by) {
+    const bool stopped = ended_by->why == reason::cancelled;
     complain(trouble, ended_by->what);
-    return ended_by->why == reason::cancelled ? exit_code::stopped
-                                              : exit_code::broken;
+    if (in && !records.empty())
+      complain(trouble, plural(records.size(), "record") + " " +
+                            (records.size() == 1 ? "is" : "are") + " kept in " +
+                            folder + (stopped ? "" : "; once that is mended") +
+                            ": the same command with --resume goes on from "
+                            "there");
+    return stopped ? exit_code::stopped : exit_code::broken;
   }
   if (faults > 0) {
-    complain(trouble, plural(faults, "output") +
-                          " could not be tried; that says nothing about the "
-                          "model");
+    complain(trouble,
+             plural(faults, "output") +
+                 " could not be tried; that says nothing about the model" +
+                 (in ? ", and --resume tries again" : ""));
     code = exit_code::broken;
   }
   return code;

@@ -26,6 +26,7 @@
 #include <skillbench/h100.hpp>
 #include <skillbench/inputs.hpp>
 #include <skillbench/ptx/decoder.hpp>
+#include <skillbench/ptx/forms.hpp>
 #include <skillbench/ptx/gate.hpp>
 #include <skillbench/ptx/machine.hpp>
 #include <skillbench/ptx/parse.hpp>
@@ -37,7 +38,8 @@ inline constexpr std::uint64_t most_job_instructions = 4'000'000'000;
 
 class ptx_device : public device {
  public:
-  explicit ptx_device(toolkit from) : toolkit_(std::move(from)) {}
+  // `most_bytes`: of tensors and their shadows, of one launch sequence.
+  explicit ptx_device(toolkit from, std::uint64_t most_bytes = most_memory) : toolkit_(std::move(from)), most_bytes_(most_bytes) {}
 
   [[nodiscard]] std::string name() const override { return "PTX machine"; }
   [[nodiscard]] std::string target() const override { return "sm_90a"; }
@@ -91,7 +93,7 @@ class ptx_device : public device {
     if (!loaded_) return fault{reason::bad_argument, "a run without a loaded module"};
     const double before = cpu_seconds();
     run_report out;
-    ptx::memory global(most_memory);
+    ptx::memory global(most_bytes_);
     global.set_poison(mix(asked.seed, "poison") | 0x8000800080008001ull);
     if (auto placed = place_module(global); !placed) return placed.error();
     const std::size_t first = global.count();
@@ -103,14 +105,17 @@ class ptx_device : public device {
     for (const launch& one : asked.launches) {
       auto program = program_of(one.entry);
       if (!program) return program.error();
-      if (auto refused = refusal(*program.value(), one)) {
+      std::vector<ptx::tensor_map> maps;
+      auto refused = refusal(*program.value(), one);
+      if (!refused) refused = make_maps(asked, one, *program.value(), global, first, maps);
+      if (refused) {
         out.findings.push_back(std::move(*refused));
         break;
       }
       ptx::launch_plan plan;
       plan.grid = one.grid;
       plan.block = one.block;
-      plan.cluster = cluster_of(*program.value());
+      plan.cluster = cluster_of(*program.value(), one);
       plan.explicit_cluster = program.value()->explicit_cluster || plan.cluster.count() > 1;
       plan.dynamic_shared = static_cast<std::uint64_t>(one.shared_bytes);
       plan.seed = mix(asked.seed, "schedule");
@@ -119,7 +124,7 @@ class ptx_device : public device {
       for (const std::int64_t cta : asked.ctas)
         if (cta >= 0 && cta < one.grid.count()) plan.ctas.push_back(static_cast<std::uint64_t>(cta));
       if (!asked.ctas.empty() && plan.ctas.empty()) continue;
-      plan.parameters = parameters(*program.value(), one, global, first);
+      plan.parameters = parameters(*program.value(), one, global, first, maps);
       auto counted = machine.launch(*program.value(), plan);
       if (!counted) return counted.error();
       const ptx::launch_counts& c = counted.value();
@@ -129,10 +134,13 @@ class ptx_device : public device {
       out.counted.global_load_sectors += c.load_sectors;
       out.counted.global_store_sectors += c.store_sectors;
       out.counted.barriers += c.barriers;
+      out.printed += c.printed;
+      out.printed_lost += c.printed_lost;
       if (aborted(seen)) break;
     }
     for (auto& f : seen.findings()) out.findings.push_back(std::move(f));
     tell_gate(asked, out);
+    tell_printed(out);
     asked.ctas.empty() ? collect(global, first, asked, out) : collect_written(global, first, asked, out);
     out.cpu_seconds = cpu_seconds() - before;
     return out;
@@ -157,6 +165,8 @@ class ptx_device : public device {
     const auto variables = ptx::module_variables(*loaded_);
     std::map<std::string, std::uint64_t> places;
     for (std::size_t i = 0; i < variables.size(); ++i) places[variables[i]->name] = ptx::module_variable_address(i);
+    for (std::size_t i = 0; i < loaded_->functions.size(); ++i)
+      if (loaded_->functions[i].defined) places.try_emplace(loaded_->functions[i].name, ptx::function_address(i));
     for (const ptx::variable* v : variables) {
       const std::int64_t bytes = std::max<std::int64_t>(ptx::variable_bytes(*v), 1);
       if (static_cast<std::uint64_t>(bytes) > most_memory)
@@ -197,10 +207,16 @@ class ptx_device : public device {
       ptx::allocation a;
       a.name = b.name;
       a.writable = b.use != role::input;
-      a.starts_defined = b.use == role::input;
-      a.element_bytes = b.use == role::scratch ? 1 : static_cast<std::int64_t>(size_of(b.type));
+      a.starts_defined = b.use == role::input || b.use == role::both;
+      a.element_bytes = b.bytes_of_element();
+      if (!b.contents.empty() && static_cast<std::int64_t>(b.contents.size()) != b.bytes())
+        return fault{reason::bad_argument, "the contents of " + b.name + " have another size than it"};
       a.bytes = static_cast<std::uint64_t>(b.bytes());
-      if (b.use == role::input)
+      if (!b.contents.empty())
+        a.initial = [text = std::make_shared<const std::string>(b.contents)](std::int64_t from, std::span<std::byte> out) {
+          std::memcpy(out.data(), text->data() + from, out.size());
+        };
+      else if (a.starts_defined)
         a.initial = [filled = b.filled, seed = b.seed, type = b.type](std::int64_t from, std::span<std::byte> out) {
           make_elements(filled, seed, type, from / static_cast<std::int64_t>(size_of(type)), out);
         };
@@ -217,7 +233,9 @@ class ptx_device : public device {
     return (programs_[entry] = std::move(kept)).get();
   }
 
-  [[nodiscard]] static extent cluster_of(const ptx::program& p) {
+  // What the kernel says, or else the launch.
+  [[nodiscard]] static extent cluster_of(const ptx::program& p, const launch& one) {
+    if (p.cluster.empty()) return one.cluster;
     std::int64_t wanted[3] = {1, 1, 1};
     for (std::size_t i = 0; i < p.cluster.size() && i < 3; ++i) wanted[i] = p.cluster[i];
     return {wanted[0], wanted[1], wanted[2]};
@@ -250,7 +268,9 @@ class ptx_device : public device {
       if (one.block != asked)
         return refuse(code::launch_refused, "the launch has " + words(one.block) + " threads a CTA; " + p.entry + " wants " + words(asked));
     }
-    const extent cluster = cluster_of(p);
+    const extent cluster = cluster_of(p, one);
+    if (!p.cluster.empty() && one.cluster.count() > 1 && one.cluster != cluster)
+      return refuse(code::launch_refused, "the launch has clusters of " + words(one.cluster) + " CTAs; " + p.entry + " wants " + words(cluster));
     if (!within(cluster, {h100::most_cluster, h100::most_cluster, h100::most_cluster}) || cluster.count() > h100::most_cluster)
       return refuse(code::launch_refused, "a cluster of " + words(cluster) + " CTAs is not possible: at most " + std::to_string(h100::most_cluster) + " in all");
     if (one.grid.x % cluster.x || one.grid.y % cluster.y || one.grid.z % cluster.z)
@@ -272,7 +292,10 @@ class ptx_device : public device {
       if (f.name == p.entry && f.defined) source = &f;
     for (std::size_t i = 0; i < one.args.size(); ++i) {
       const kernel_argument& a = one.args[i];
-      const std::uint32_t wanted = a.kind == kernel_argument::type::pointer ? 8 : 4;
+      const std::uint32_t wanted = a.kind == kernel_argument::type::pointer      ? 8
+                                   : a.kind == kernel_argument::type::bits       ? a.bytes
+                                   : a.kind == kernel_argument::type::tensor_map ? ptx::tensor_map_bytes
+                                                                                 : 4;
       const std::string& type = source ? source->params[i].type : std::string();
       const std::string where = "parameter " + std::to_string(i + 1) + " of the kernel";
       if (p.parameters[i].bytes != wanted)
@@ -284,14 +307,65 @@ class ptx_device : public device {
     return std::nullopt;
   }
 
-  [[nodiscard]] static std::vector<std::byte> parameters(const ptx::program& p, const launch& one, ptx::memory& global, std::size_t first) {
+  // The tensor maps that a launch names, as a driver would make them.
+  [[nodiscard]] static std::optional<finding> make_maps(const job& asked, const launch& one, const ptx::program& p, ptx::memory& global, std::size_t first, std::vector<ptx::tensor_map>& out) {
+    out.resize(asked.tensor_maps.size());
+    for (const kernel_argument& a : one.args) {
+      if (a.kind != kernel_argument::type::tensor_map) continue;
+      const tensor_map_request& from = asked.tensor_maps[static_cast<std::size_t>(a.value)];
+      std::string why;
+      ptx::tensor_map& map = out[static_cast<std::size_t>(a.value)];
+      const std::size_t rank = from.extents.size();
+      // Narrowed only after a look at what does not fit.
+      const auto fits = [&](const std::vector<std::int64_t>& values, std::size_t n, std::int64_t most, const std::string& what) {
+        if (!why.empty()) return false;
+        if (values.size() != n) why = "the number of " + what;
+        for (std::size_t i = 0; i < values.size() && why.empty(); ++i)
+          if (values[i] < 1 || values[i] > most) why = "the " + what + " of dimension " + std::to_string(i) + " is " + std::to_string(values[i]) + ", not 1 to " + std::to_string(most);
+        return why.empty();
+      };
+      if (rank < 1 || rank > 5) why = "a rank of " + std::to_string(rank);
+      const std::vector<std::int64_t> ones(rank, 1);
+      const std::vector<std::int64_t>& steps = from.element_strides.empty() ? ones : from.element_strides;
+      if (fits(from.extents, rank, std::int64_t{1} << 32, "extent") && fits(from.box, rank, 256, "box") && fits(steps, rank, 8, "element stride") &&
+          fits(from.strides, rank - 1, (std::int64_t{1} << 40) - 1, "stride")) {
+        const buffer& of = asked.buffers[static_cast<std::size_t>(from.buffer)];
+        map.address = global.at(first + static_cast<std::size_t>(from.buffer)).base;
+        map.rank = static_cast<std::uint8_t>(rank);
+        map.element_bytes = static_cast<std::uint8_t>(size_of(of.type));
+        map.kind = of.type == element::bf16 ? ptx::element_kind::bfloat : ptx::element_kind::real;
+        map.swizzle = static_cast<std::uint8_t>(from.swizzle);
+        map.nan = from.nan;
+        for (std::size_t d = 0; d < rank; ++d) {
+          map.extent[d] = static_cast<std::uint64_t>(from.extents[d]);
+          map.box[d] = static_cast<std::uint16_t>(from.box[d]);
+          map.element_stride[d] = static_cast<std::uint8_t>(steps[d]);
+          if (d + 1 < rank) map.stride[d] = static_cast<std::uint64_t>(from.strides[d]);
+        }
+        why = ptx::trouble(map);
+      }
+      if (why.empty()) continue;
+      finding f;
+      f.kind = code::launch_refused;
+      f.kernel = p.entry;
+      f.what = "the tensor map " + from.name + " cannot be made: " + why;
+      return f;
+    }
+    return std::nullopt;
+  }
+
+  [[nodiscard]] static std::vector<std::byte> parameters(const ptx::program& p, const launch& one, ptx::memory& global, std::size_t first, const std::vector<ptx::tensor_map>& maps) {
     std::vector<std::byte> out(p.parameter_bytes);
     for (std::size_t i = 0; i < one.args.size(); ++i) {
       const kernel_argument& a = one.args[i];
       std::byte* to = out.data() + p.parameters[i].offset;
-      if (a.kind == kernel_argument::type::pointer) {
+      if (a.kind == kernel_argument::type::tensor_map) {
+        ptx::encode(maps[static_cast<std::size_t>(a.value)], to);
+      } else if (a.kind == kernel_argument::type::pointer) {
         const std::uint64_t at = global.at(first + static_cast<std::size_t>(a.value)).base;
         std::memcpy(to, &at, 8);
+      } else if (a.kind == kernel_argument::type::bits) {
+        std::memcpy(to, &a.value, std::min<std::size_t>(a.bytes, 8));
       } else if (a.kind == kernel_argument::type::integer) {
         const auto v = static_cast<std::int32_t>(a.value);
         std::memcpy(to, &v, 4);
@@ -301,6 +375,23 @@ class ptx_device : public device {
       }
     }
     return out;
+  }
+
+  // The note that a kernel prints holds the start of what it printed.
+  static void tell_printed(run_report& out) {
+    if (out.printed.empty()) return;
+    constexpr std::size_t most = 200;
+    finding* note = nullptr;
+    for (auto& f : out.findings)
+      if (f.kind == code::prints) note = &f;
+    if (!note) {
+      note = &out.findings.emplace_back();
+      note->kind = code::prints;
+      note->weight = severity::note;
+      note->what = "the kernel prints";
+    }
+    note->what += ": " + out.printed.substr(0, most) + (out.printed.size() > most ? "..." : "");
+    while (!note->what.empty() && note->what.back() == '\n') note->what.pop_back();
   }
 
   // What the code itself says is told with the first run of a module.
@@ -316,7 +407,7 @@ class ptx_device : public device {
   static void collect(ptx::memory& global, std::size_t first, const job& asked, run_report& out) {
     for (std::size_t i = 0; i < asked.buffers.size(); ++i) {
       const buffer& b = asked.buffers[i];
-      if (b.use != role::output) continue;
+      if (b.use != role::output && b.use != role::both) continue;
       ptx::allocation& a = global.at(first + i);
       output_bytes whole;
       whole.buffer = static_cast<std::int64_t>(i);
@@ -328,6 +419,11 @@ class ptx_device : public device {
         const std::uint64_t end = std::min(a.origin + (k + 1) * ptx::page_bytes, a.end());
         if (begin >= end) continue;
         const ptx::page& p = a.pages[k];
+        if (!p.data && a.starts_defined) {
+          const std::span<std::byte> start(reinterpret_cast<std::byte*>(whole.bytes.data()) + (begin - a.base), end - begin);
+          a.initial(static_cast<std::int64_t>(begin - a.base), start);
+          continue;
+        }
         if (!p.data) {
           never.add((begin - a.base) / per, (end - begin) / per);
           continue;
@@ -407,6 +503,7 @@ class ptx_device : public device {
   };
 
   toolkit toolkit_;
+  std::uint64_t most_bytes_ = most_memory;
   std::optional<nvrtc> compiler_;
   std::unique_ptr<ptx::module> loaded_;
   std::vector<finding> gate_findings_;
@@ -416,6 +513,37 @@ class ptx_device : public device {
 
 [[nodiscard]] inline std::unique_ptr<device> make_ptx_device(const toolkit& from) {
   return std::make_unique<ptx_device>(from);
+}
+
+// Every instruction of sm_90a and which of them the machine does not run, as the
+// Markdown that HACKING.md holds.
+[[nodiscard]] inline result<std::string> instruction_table() {
+  std::string out;
+  for (const auto& group : ptx::forms()) {
+    out += "\n**" + std::string(group.title) + "**\n\n| Form | Not supported |\n| --- | --- |\n";
+    for (const auto pattern : group.patterns) {
+      const auto told = ptx::judge_forms(pattern);
+      if (!told) return told.error();
+      std::vector<std::string> refused;
+      std::string why;
+      for (const auto& one : told.value()) {
+        if (one.refused.empty()) continue;
+        refused.push_back(one.text.substr(0, one.text.find_first_of(" ;")));
+        const std::size_t at = one.refused.rfind(": ");
+        if (why.empty() && at != std::string::npos) why = one.refused.substr(at + 2, one.refused.size() - at - 3);
+      }
+      std::string row = "| `" + std::string(pattern.substr(0, pattern.find(' '))) + "` |";
+      if (!refused.empty()) {
+        if (refused.size() == told.value().size()) row += " all";
+        else
+          for (std::size_t i = 0; i < refused.size() && i < 4; ++i) row += (i ? ", `" : " `") + refused[i] + "`";
+        if (refused.size() < told.value().size() && refused.size() > 4) row += ", ...";
+        row += ": " + why;
+      }
+      out += row + " |\n";
+    }
+  }
+  return out;
 }
 
 }  // namespace skillbench

@@ -10,6 +10,7 @@
 //         process is gone and every further call gets the same fault: start
 //         another one. Death or time-out at `compile` is the source's doing
 //         (a template bomb, say); the caller knows which call it made.
+//         cancelled when SIGTERM, SIGINT or SIGHUP ended the process.
 // Trust   The process runs hostile text, so an answer is held against what was
 //         asked: sizes and indices of outputs, number of kernels.
 // Threads One at a time.
@@ -17,6 +18,7 @@
 #include <sys/types.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -216,6 +218,12 @@ class remote final : public device {
       what += happened;
     if (const std::string last = tail(process_.said()); !last.empty())
       what += "; the last it said: " + last;
+    // Whoever asked it to end, as a system that shuts down does, asked us too,
+    // or will: that says nothing of what it was working on.
+    if (why == reason::child_died &&
+        (how.signal == SIGTERM || how.signal == SIGINT ||
+         how.signal == SIGHUP))
+      why = reason::cancelled;
     ended_ = fault{why, what};
     return *ended_;
   }

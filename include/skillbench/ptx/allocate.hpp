@@ -247,6 +247,7 @@ inline void allocate(program& p) {
   for (auto& c : p.constants) c.where = home[c.where.slot];
   for (auto& s : p.specials) s.where = home[s.where.slot];
   for (auto& r : p.return_registers) r = home[r.slot];
+  if (p.stack_top) p.stack_top = home[p.stack_top->slot];
   p.registers = std::move(fresh_registers);
   p.file_bytes = (bytes + 63) / 64 * 64;
   p.slots = count;

@@ -111,6 +111,24 @@ namespace skillbench::ptx::approximate {
   return static_cast<float>(1.0 / std::sqrt(static_cast<double>(x)));
 }
 
+// The .approx.ftz forms of f64 look at the high 32 bits of their operand, and the
+// low 32 bits of their result are 0; a subnormal counts as 0. The result is the
+// nearest with 20 bits of fraction: 2^-21 relative, beside a share of 2^-20 for
+// the bits of the operand that are cut (the document calls the whole "gross" and
+// states no bound).
+[[nodiscard]] inline double high_word(double x) noexcept {
+  auto bits = std::bit_cast<std::uint64_t>(x) & 0xffffffff00000000ull;
+  if (((bits >> 52) & 0x7ff) == 0) bits &= 0x8000000000000000ull;
+  return std::bit_cast<double>(bits);
+}
+[[nodiscard]] inline double rounded_high(double x) noexcept {
+  if (x != x) return std::bit_cast<double>(0x7fffffff00000000ull);
+  const auto bits = std::bit_cast<std::uint64_t>(x);
+  return high_word(std::bit_cast<double>(bits + 0x7fffffffull + ((bits >> 32) & 1u)));
+}
+[[nodiscard]] inline double rcp_high(double x) noexcept { return rounded_high(x != x ? x : 1.0 / high_word(x)); }
+[[nodiscard]] inline double rsqrt_high(double x) noexcept { return rounded_high(x != x ? x : 1.0 / std::sqrt(high_word(x))); }
+
 // x / y as x * (1 / y): 0 for a divisor beyond 2^126, where the document's
 // range ends, and NaN for an infinite x there.
 [[nodiscard]] inline float divide(float x, float y) noexcept {

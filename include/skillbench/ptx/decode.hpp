@@ -25,8 +25,8 @@
 namespace skillbench::ptx {
 
 enum class type : std::uint8_t {
-  none, u8, u16, u32, u64, s8, s16, s32, s64, b8, b16, b32, b64,
-  f16, f16x2, bf16, bf16x2, f32, f64, pred,
+  none, u8, u16, u32, u64, s8, s16, s32, s64, b8, b16, b32, b64, b128,
+  f16, f16x2, bf16, bf16x2, f32, f64, pred, u16x2, s16x2,
 };
 
 [[nodiscard]] inline type type_named(std::string_view text) noexcept {
@@ -37,7 +37,7 @@ enum class type : std::uint8_t {
       {"b16", type::b16},   {"b32", type::b32},     {"b64", type::b64},
       {"f16", type::f16},   {"f16x2", type::f16x2}, {"bf16", type::bf16},
       {"bf16x2", type::bf16x2}, {"f32", type::f32}, {"f64", type::f64},
-      {"pred", type::pred}};
+      {"pred", type::pred}, {"b128", type::b128}, {"u16x2", type::u16x2}, {"s16x2", type::s16x2}};
   for (const auto& [name, kind] : names)
     if (name == text) return kind;
   return type::none;
@@ -49,8 +49,9 @@ enum class type : std::uint8_t {
     case type::u16: case type::s16: case type::b16: case type::f16:
     case type::bf16: return 2;
     case type::u32: case type::s32: case type::b32: case type::f16x2:
-    case type::bf16x2: case type::f32: return 4;
+    case type::bf16x2: case type::f32: case type::u16x2: case type::s16x2: return 4;
     case type::u64: case type::s64: case type::b64: case type::f64: return 8;
+    case type::b128: return 16;
     case type::pred: case type::none: return 0;
   }
   return 0;
@@ -60,10 +61,10 @@ enum class type : std::uint8_t {
   return kind >= type::s8 && kind <= type::s64;
 }
 [[nodiscard]] constexpr bool is_bits(type kind) noexcept {
-  return kind >= type::b8 && kind <= type::b64;
+  return kind >= type::b8 && kind <= type::b128;
 }
 [[nodiscard]] constexpr bool is_integer(type kind) noexcept {
-  return kind >= type::u8 && kind <= type::b64;
+  return kind >= type::u8 && kind <= type::b128;
 }
 
 // Calls `use` with a value of the C++ type that holds `kind`; false when the
@@ -111,6 +112,9 @@ class decoding {
         return true;
       }
     return false;
+  }
+  [[nodiscard]] bool has(std::string_view modifier) const {
+    return std::find(in.modifiers.begin(), in.modifiers.end(), modifier) != in.modifiers.end();
   }
   template <typename... Names>
   void ignore(Names... names) {
@@ -164,6 +168,11 @@ class decoding {
   // Source of any width, which is returned.
   std::uint8_t source_any(const operand& named, std::uint8_t literal_width);
   std::uint8_t target_any(const operand& named);
+  // The carry flag of the function, as the next source or target.
+  void carry_in();
+  // The end of a lane's stack, as the next source.
+  void stack_top();
+  void carry_out();
   // The same for an operand that goes to program::more, kept behind those that
   // the instruction has there; `_` is a target that is discarded.
   void further_target(const operand& named, std::uint8_t width);

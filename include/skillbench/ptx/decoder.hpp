@@ -3,7 +3,7 @@
 //
 // Layer   3. Includes module, program, decode and the rows of ops/.
 // Errors  reason::not_found for an entry that the module does not have;
-//         not_supported for recursion. An instruction that no row takes is kept
+//         An instruction that no row takes is kept
 //         and complained about only when it is reached.
 // Shapes  registers of every function that the kernel can reach have places of
 //         their own in one register file. A lane is in one activation of a
@@ -25,17 +25,22 @@
 #include <skillbench/ptx/decode.hpp>
 #include <skillbench/ptx/ops/access.hpp>
 #include <skillbench/ptx/ops/arithmetic.hpp>
+#include <skillbench/ptx/ops/atomic.hpp>
 #include <skillbench/ptx/ops/async.hpp>
 #include <skillbench/ptx/ops/bulk.hpp>
 #include <skillbench/ptx/ops/cluster.hpp>
 #include <skillbench/ptx/ops/control.hpp>
 #include <skillbench/ptx/ops/convert.hpp>
 #include <skillbench/ptx/ops/exchange.hpp>
+#include <skillbench/ptx/ops/extended.hpp>
 #include <skillbench/ptx/ops/integer.hpp>
 #include <skillbench/ptx/ops/mbarrier.hpp>
 #include <skillbench/ptx/ops/matrix.hpp>
+#include <skillbench/ptx/ops/refused.hpp>
 #include <skillbench/ptx/ops/select.hpp>
+#include <skillbench/ptx/ops/service.hpp>
 #include <skillbench/ptx/ops/warpgroup.hpp>
+#include <skillbench/ptx/ops/wmma.hpp>
 
 namespace skillbench::ptx {
 
@@ -45,22 +50,28 @@ namespace skillbench::ptx {
     instruction_table table;
     ops::add_integer_rows(table);
     ops::add_arithmetic_rows(table);
+    ops::add_extended_rows(table);
     ops::add_select_rows(table);
     ops::add_convert_rows(table);
     ops::add_access_rows(table);
+    ops::add_atomic_rows(table);
     ops::add_exchange_rows(table);
     ops::add_control_rows(table);
     ops::add_matrix_rows(table);
     ops::add_warpgroup_rows(table);
     ops::add_bulk_rows(table);
+    ops::add_wmma_rows(table);
     ops::add_mbarrier_rows(table);
     ops::add_cluster_rows(table);
+    ops::add_refused_rows(table);
+    ops::add_service_rows(table);
     return table;
   }();
   return all;
 }
 
 inline constexpr std::uint64_t most_file_bytes = 64ull << 20;  // of a warp
+inline constexpr std::uint32_t most_stack = 16u << 10;  // of a lane, by alloca
 inline constexpr std::uint64_t most_frame_bytes = 512ull << 10;  // of a lane
 
 [[nodiscard]] inline std::int64_t variable_bytes(const variable& v) {
@@ -162,6 +173,10 @@ class decoder {
     }
     made_.function_starts = starts_;
     if (made_.warpgroups) ops::mark_unfenced(made_);
+    if (made_.stack_top) {
+      made_.stack_begins = static_cast<std::uint32_t>(aligned(made_.frame_bytes, 16));
+      made_.frame_bytes = made_.stack_begins + most_stack;
+    }
     find_race_facts(made_);
     if (share_) allocate(made_);
     mark_blocks(made_);
@@ -193,6 +208,19 @@ class decoder {
     made_.constants.push_back({r, width, extra});
     return r;
   }
+  // CC.CF of the function that is decoded (ops/extended.hpp).
+  [[nodiscard]] ref carry() {
+    const auto [it, fresh] = carries_.try_emplace(current_, ref{});
+    if (fresh) {
+      it->second = place(0);
+      made_.registers.back().shareable = true;
+    }
+    return it->second;
+  }
+  [[nodiscard]] ref stack_top() {
+    if (!made_.stack_top) made_.stack_top = place(8);
+    return *made_.stack_top;
+  }
   [[nodiscard]] further& more_of(op& o) {
     if (!o.more) {
       o.more = static_cast<std::uint32_t>(made_.more.size());
@@ -220,7 +248,7 @@ class decoder {
         {"%lanemask_eq", "", special::lanemask_eq}, {"%lanemask_le", "", special::lanemask_le},
         {"%lanemask_lt", "", special::lanemask_lt}, {"%lanemask_ge", "", special::lanemask_ge},
         {"%lanemask_gt", "", special::lanemask_gt},
-        {"%dynamic_smem_size", "", special::dynamic_smem_size}, {"%total_smem_size", "", special::total_smem_size},
+        {"%dynamic_smem_size", "", special::dynamic_smem_size}, {"%total_smem_size", "", special::total_smem_size}, {"%aggr_smem_size", "", special::total_smem_size},
         {"%cluster_ctaid", "x", special::cluster_ctaid_x}, {"%cluster_ctaid", "y", special::cluster_ctaid_y}, {"%cluster_ctaid", "z", special::cluster_ctaid_z},
         {"%cluster_ctarank", "", special::cluster_ctarank}, {"%cluster_nctarank", "", special::cluster_nctarank},
         {"%cluster_nctaid", "x", special::cluster_nctaid_x}, {"%cluster_nctaid", "y", special::cluster_nctaid_y}, {"%cluster_nctaid", "z", special::cluster_nctaid_z},
@@ -256,35 +284,37 @@ class decoder {
     if (trouble_.why == reason::internal) trouble_ = {why, std::move(what)};
   }
 
-  // Functions reachable from the entry, the entry first. A cycle is recursion.
+  // Functions that the entry can reach, the entry first: by calls, by an address
+  // that is taken, or by a table of them in a module variable.
   result<done> reach(const function& start) {
-    std::map<const function*, int> state;  // 1 on the way down, 2 done
-    std::vector<std::pair<const function*, std::size_t>> stack{{&start, 0}};
+    std::map<std::string_view, const variable*> tables;
+    for (const auto& v : module_.variables) tables[v.name] = &v;
+    std::set<const function*> seen{&start};
+    std::set<const variable*> read;
+    const auto meet = [&](const std::string& name) {
+      const auto it = by_name_.find(name);
+      if (it == by_name_.end()) return;
+      if (seen.insert(it->second).second) order_.push_back(it->second);
+    };
     order_.push_back(&start);
-    state[&start] = 1;
-    while (!stack.empty()) {
-      auto& [f, at] = stack.back();
-      const function* next = nullptr;
-      while (at < f->body.size() && !next) {
-        const instruction& in = f->body[at++];
-        if (in.opcode != "call") continue;
-        for (const auto& named : in.operands)
-          if (named.kind == operand::type::name)
-            if (const auto it = by_name_.find(named.text); it != by_name_.end()) next = it->second;
+    for (std::size_t i = 0; i < order_.size(); ++i)
+      for (const auto& in : order_[i]->body) {
+        const bool calls = in.opcode == "call";
+        bool callee = calls;
+        for (const auto& named : in.operands) {
+          if (named.kind != operand::type::name) continue;
+          meet(named.text);
+          if (!std::exchange(callee, false)) note_pointer(named.text);
+          const auto table = tables.find(named.text);
+          if (table == tables.end() || !read.insert(table->second).second) continue;
+          for (const auto& value : table->second->values)
+            if (value.kind == operand::type::name) {
+              meet(value.text);
+              note_pointer(value.text);
+            }
+        }
       }
-      if (!next) {
-        state[f] = 2;
-        stack.pop_back();
-        continue;
-      }
-      int& seen = state[next];
-      if (seen == 1)
-        return fault{reason::not_supported, "not supported by the PTX machine: recursion (function " + next->name + " reaches itself)"};
-      if (seen == 2) continue;
-      seen = 1;
-      order_.push_back(next);
-      stack.emplace_back(next, 0);
-    }
+    find_cycles(start);
     for (std::size_t i = 0; i < order_.size(); ++i) {
       index_[order_[i]->name] = static_cast<std::uint32_t>(i);
       made_.functions.push_back(order_[i]->name);
@@ -295,6 +325,42 @@ class decoder {
     labels_.resize(order_.size());
     lists_.resize(order_.size());
     return done{};
+  }
+
+  void note_pointer(const std::string& name) {
+    if (const auto it = by_name_.find(name); it != by_name_.end()) pointed_.insert(it->second);
+  }
+
+  // Calls that lead back to a function on the way to them: recursion.
+  void find_cycles(const function& start) {
+    std::map<const function*, int> state{{&start, 1}};  // 1 on the way down, 2 done
+    std::vector<std::pair<const function*, std::size_t>> stack{{&start, 0}};
+    while (!stack.empty()) {
+      auto& [f, at] = stack.back();
+      const function* next = nullptr;
+      while (at < f->body.size() && !next) {
+        const instruction& in = f->body[at++];
+        if (in.opcode != "call") continue;
+        for (const auto& named : in.operands) {
+          if (named.kind != operand::type::name) continue;
+          const auto it = by_name_.find(named.text);
+          if (it == by_name_.end()) break;
+          int& seen = state[it->second];
+          if (seen == 1) recursive_.insert(&in);
+          if (seen == 0) {
+            seen = 1;
+            next = it->second;
+          }
+          break;
+        }
+      }
+      if (next) {
+        stack.emplace_back(next, 0);
+      } else {
+        state[f] = 2;
+        stack.pop_back();
+      }
+    }
   }
 
   void place_module_variables() {
@@ -309,10 +375,13 @@ class decoder {
     }
     for (const auto& v : module_.variables)
       if (v.space == "shared") globals_[v.name] = place_shared(v);
-    for (const auto& [name, f] : by_name_) {
+    for (std::size_t i = 0; i < module_.functions.size(); ++i) {
+      const function& f = module_.functions[i];
+      if (!f.defined) continue;
       symbol s;
       s.is = symbol::kind::function;
-      globals_.try_emplace(std::string(name), s);
+      s.address = function_address(i);
+      globals_.try_emplace(f.name, s);
     }
   }
 
@@ -521,37 +590,85 @@ class decoder {
   }
 
   void decode_call(decoding& d, const instruction& in) {
-    const function* callee = nullptr;
+    const operand* target = nullptr;
     const operand* returns = nullptr;
     const operand* params = nullptr;
     for (const auto& named : in.operands) {
-      if (named.kind == operand::type::call_list) (callee ? params : returns) = &named;
-      else if (named.kind == operand::type::name && !callee) {
-        const auto it = by_name_.find(named.text);
-        if (it == by_name_.end()) return d.refuse("a call of " + named.text + ", which the module does not define");
-        callee = it->second;
-      }
+      if (named.kind == operand::type::call_list) (target ? params : returns) = &named;
+      else if (named.kind == operand::type::name && !target) target = &named;
     }
-    if (!callee) return d.refuse("an indirect call");
-    call_site site;
-    const auto pair_up = [&](const operand* list, const std::vector<variable>& formals, bool in_direction) {
+    if (!target) return d.refuse("a call of nothing");
+    if (const auto it = by_name_.find(target->text); it != by_name_.end()) {
+      if (recursive_.count(&in)) return d.refuse("recursion (function " + target->text + " reaches itself)");
+      d.o.kind = flow::call;
+      d.o.target = index_[it->second->name];  // a function until resolve_branches
+      d.o.imm = static_cast<std::int64_t>(made_.calls.size());
+      call_site site;
+      if (const std::string why = pair_up(site, *it->second, returns, params); !why.empty()) return d.refuse(why);
+      made_.calls.push_back(std::move(site));
+      return;
+    }
+    if (const symbol* s = find(target->text); s && s->is == symbol::kind::reg) return decode_pointer_call(d, *target, returns, params);
+    if (const auto known = ops::library_function_named(target->text); known.run) return decode_service(d, known, returns, params);
+    d.refuse("a call of " + target->text + ", which the module does not define");
+  }
+
+  // Copies between the frames of a call; "" or why it is none.
+  std::string pair_up(call_site& site, const function& callee, const operand* returns, const operand* params) {
+    std::string why;
+    const auto one_way = [&](const operand* list, const std::vector<variable>& formals, bool in_direction) {
       const std::size_t n = list ? list->parts.size() : 0;
-      if (n != formals.size()) return d.refuse("a call with another number of parameters");
+      if (n != formals.size()) return (void)(why = "a call with another number of parameters");
       for (std::size_t i = 0; i < n; ++i) {
         const symbol* here = find(list->parts[i].text);
-        const symbol& there = scopes_[index_[callee->name]][formals[i].name];
-        if (!here || here->is != symbol::kind::memory || here->in != space::local) return d.refuse("a call parameter that is not .param");
+        const symbol& there = scopes_[index_[callee.name]][formals[i].name];
+        if (!here || here->is != symbol::kind::memory || here->in != space::local) return (void)(why = "a call parameter that is not .param");
         const auto bytes = static_cast<std::uint32_t>(std::min(here->bytes, there.bytes));
         const auto a = static_cast<std::uint32_t>(here->address), b = static_cast<std::uint32_t>(there.address);
         in_direction ? site.in.push_back({a, b, bytes}) : site.out.push_back({b, a, bytes});
       }
     };
-    pair_up(params, callee->params, true);
-    pair_up(returns, callee->returns, false);
-    d.o.kind = flow::call;
-    d.o.imm = static_cast<std::int64_t>(made_.calls.size());
-    d.o.target = index_[callee->name];  // a function until resolve_branches
-    made_.calls.push_back(std::move(site));
+    one_way(params, callee.params, true);
+    if (why.empty()) one_way(returns, callee.returns, false);
+    return why;
+  }
+
+  void decode_pointer_call(decoding& d, const operand& target, const operand* returns, const operand* params) {
+    d.source_of(target, 8);
+    if (!d.refusal.empty()) return;
+    d.o.kind = flow::call_pointer;
+    d.o.imm = static_cast<std::int64_t>(made_.pointer_calls.size());
+    pointer_call made;
+    for (std::size_t i = 0; i < module_.functions.size(); ++i) {
+      const function& f = module_.functions[i];
+      if (!f.defined || f.entry || !pointed_.count(&f)) continue;
+      pointer_call::callee one{function_address(i), index_[f.name], static_cast<std::uint32_t>(made_.calls.size()), false};
+      call_site site;
+      one.other = !pair_up(site, f, returns, params).empty();
+      site.function = one.function;
+      if (one.other) site = {one.function, {}, {}};
+      made_.calls.push_back(std::move(site));
+      made.callees.push_back(one);
+    }
+    made_.pointer_calls.push_back(std::move(made));
+  }
+
+  void decode_service(decoding& d, const ops::library_function& known, const operand* returns, const operand* params) {
+    service made;
+    const auto place = [&](const operand& named, std::uint8_t bytes) -> std::uint32_t {
+      const symbol* s = find(named.text);
+      if (!s || s->is != symbol::kind::memory || s->in != space::local || s->bytes < bytes) d.refuse("a call parameter of another size");
+      return s ? static_cast<std::uint32_t>(s->address) : 0;
+    };
+    if (!params || params->parts.size() != known.parameters) return d.refuse("a call with another number of parameters");
+    for (std::size_t i = 0; i < known.parameters; ++i) made.in.push_back(place(params->parts[i], known.sizes[i]));
+    if (returns && !returns->parts.empty() && known.returned) {
+      made.out = place(returns->parts[0], known.returned);
+      made.returns = true;
+    }
+    d.o.imm = static_cast<std::int64_t>(made_.services.size());
+    d.does(known.run);
+    made_.services.push_back(std::move(made));
   }
 
   void resolve_branches() {
@@ -599,6 +716,9 @@ class decoder {
   std::unordered_map<std::string, symbol> globals_;
   std::map<std::pair<std::uint8_t, std::uint64_t>, ref> constants_;
   std::map<special, ref> specials_;
+  std::map<std::uint32_t, ref> carries_;  // by function
+  std::set<const function*> pointed_;     // whose address is taken
+  std::set<const instruction*> recursive_;  // calls that close a circle
   std::vector<std::size_t> dynamic_constants_;
   std::set<std::uint32_t> dynamic_ops_;
   std::vector<std::unordered_map<std::string, std::vector<operand>>> lists_;  // .branchtargets
@@ -610,6 +730,10 @@ class decoder {
 // ---- operands -------------------------------------------------------------------
 
 inline const symbol* decoding::look_up(const std::string& name) const { return whole_.find(name); }
+
+inline void decoding::carry_in() { o.s[o.sources++] = whole_.carry(); }
+inline void decoding::stack_top() { o.s[o.sources++] = whole_.stack_top(); }
+inline void decoding::carry_out() { o.d[o.targets++] = whole_.carry(); }
 
 inline std::optional<std::uint64_t> decoding::literal(const operand& named) const {
   if (named.kind == operand::type::integer || named.kind == operand::type::real32) return named.bits;
@@ -699,6 +823,12 @@ inline std::uint8_t decoding::source_into(ref& to, const operand& named, std::ui
     to = whole_.constant_of(32, literal_width);
     return literal_width;
   }
+  // Registers of a launch that nobody profiles: counters, environment, graphs.
+  const auto starts = [&](std::string_view with) { return named.text.compare(0, with.size(), with) == 0; };
+  if (named.vector_part.empty() && (starts("%envreg") || starts("%pm") || named.text == "%current_graph_exec" || named.text == "%gridid") && !look_up(named.text)) {
+    to = whole_.constant_of(named.text == "%gridid" ? 1 : 0, literal_width);
+    return literal_width;
+  }
   if (const ref* r = whole_.special_of(named.text, named.vector_part)) {
     to = *r;
     return named.text == "%is_explicit_cluster" ? 0 : 4;
@@ -712,6 +842,10 @@ inline std::uint8_t decoding::source_into(ref& to, const operand& named, std::ui
     if (s->width == 255) refuse("the register " + named.text);
     to = s->where;
     return s->width;
+  }
+  if (s->is == symbol::kind::function && literal_width == 8) {
+    to = whole_.constant_of(s->address, 8);
+    return 8;
   }
   if (s->is != symbol::kind::memory) {
     refuse("the address of " + named.text);

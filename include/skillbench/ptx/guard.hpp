@@ -7,6 +7,7 @@
 
 #include <bit>
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <string_view>
 
@@ -22,9 +23,14 @@ namespace skillbench::ptx {
 }
 
 [[nodiscard]] inline bool any_of(const std::uint8_t* bytes, std::uint64_t n, std::uint8_t bits) noexcept {
-  std::uint8_t seen = 0;
-  for (std::uint64_t i = 0; i < n; ++i) seen |= bytes[i];
-  return (seen & bits) != 0;
+  std::uint64_t i = 0, seen = 0;
+  for (; i + 8 <= n; i += 8) {
+    std::uint64_t word;
+    std::memcpy(&word, bytes + i, 8);
+    seen |= word;
+  }
+  for (; i < n; ++i) seen |= bytes[i];
+  return (seen & (std::uint64_t{bits} * 0x0101010101010101ull)) != 0;
 }
 
 // Which copy writes a byte that is in flight.

@@ -59,6 +59,8 @@ struct launch_plan {
 struct launch_counts {
   std::uint64_t warp_instructions = 0, thread_instructions = 0;
   std::uint64_t load_sectors = 0, store_sectors = 0, barriers = 0;
+  std::string printed;             // by vprintf, as much as is kept
+  std::uint64_t printed_lost = 0;  // bytes that were not
 };
 
 namespace detail {
@@ -67,6 +69,7 @@ inline constexpr std::uint64_t warp_quantum = 20'000;      // instructions
 inline constexpr std::uint64_t fragment_quantum = 4'000;
 inline constexpr std::uint64_t cta_quantum = 4'000'000;
 inline constexpr std::size_t most_resident = 132;          // CTAs at a time
+inline constexpr std::uint64_t most_resident_bytes = std::uint64_t{2} << 30;  // of their registers, frames and shared memory
 inline constexpr std::size_t most_interleaved = 16;        // by an adversarial schedule
 // How often a whole cluster may find nothing to do but to ask an mbarrier again
 // before that is a deadlock: try_wait may say no after a while, so threads can
@@ -124,13 +127,18 @@ class machine {
     const auto per = static_cast<std::uint64_t>(plan.cluster.count());
     const auto clusters = plan.ctas.empty() ? static_cast<std::uint64_t>(plan.grid.count()) / per
                                             : static_cast<std::uint64_t>(chosen.size());
+    const std::uint64_t bytes = std::max<std::uint64_t>(per * cta_bytes(), 1);
+    if (bytes > detail::most_resident_bytes)
+      return fault{reason::too_large, "what runs together needs " + std::to_string(bytes >> 20) + " MB of registers, local and shared memory; the PTX machine has " + std::to_string(detail::most_resident_bytes >> 20)};
+    const std::size_t most_ctas = plan.schedule ? detail::most_interleaved : detail::most_resident;
+    const std::size_t most_resident = std::min<std::size_t>(most_ctas / std::min<std::size_t>(per, most_ctas), detail::most_resident_bytes / bytes);
     drawn_ = plan.seed ^ (plan.schedule * 0x9e3779b97f4a7c15ull);
     const std::uint64_t stride = order_stride(clusters, plan.seed);
     std::deque<std::unique_ptr<detail::cluster>> resident;
     std::vector<std::unique_ptr<detail::cluster>> spare;
     std::uint64_t started = 0, at = clusters ? plan.seed % clusters : 0;
     while ((started < clusters || !resident.empty()) && !state_.stop) {
-      if (resident.empty() || (starving_ && (resident.size() + 1) * per <= (plan.schedule ? detail::most_interleaved : detail::most_resident) && started < clusters)) {
+      if (resident.empty() || (starving_ && resident.size() < most_resident && started < clusters)) {
         std::unique_ptr<detail::cluster> fresh;
         if (!spare.empty()) {
           fresh = std::move(spare.back());
@@ -174,6 +182,8 @@ class machine {
     out.load_sectors = state_.load_sectors;
     out.store_sectors = state_.store_sectors;
     out.barriers = state_.barriers;
+    out.printed = std::move(state_.printed);
+    out.printed_lost = state_.printed_lost;
     return out;
   }
 
@@ -293,6 +303,13 @@ class machine {
     c.races->somebody_meets(code_->learns);
   }
 
+  // What `prepare` takes for one CTA.
+  [[nodiscard]] std::uint64_t cta_bytes() const {
+    const std::uint64_t warps = (static_cast<std::uint64_t>(plan_->block.count()) + warp_lanes - 1) / warp_lanes;
+    const std::uint64_t a_warp = 2 * (std::uint64_t{code_->file_bytes} + 256) + code_->slots + 2 * aligned16(code_->frame_bytes) * warp_lanes;
+    return warps * a_warp + 2 * (std::uint64_t{code_->dynamic_offset} + plan_->dynamic_shared);
+  }
+
   static std::uint64_t aligned16(std::uint64_t n) { return (n + 15) / 16 * 16; }
 
   void begin(detail::cta& c, std::uint64_t number) {
@@ -310,6 +327,8 @@ class machine {
       w.fragments.clear();
       w.fragments.push_back({0, w.live});
       w.refusal = nullptr;
+      w.inside.assign(code_->pointer_calls.empty() ? 0 : code_->functions.size(), 0);
+      if (code_->stack_top) std::fill_n(w.lanes<std::uint64_t>(*code_->stack_top), warp_lanes, std::uint64_t{code_->stack_begins});
       for (std::uint32_t s = 0; s < code_->slots; ++s)
         if (w.tainted[s]) {
           std::fill(w.shade_storage.begin(), w.shade_storage.end(), file_line{});
@@ -429,10 +448,10 @@ class machine {
           if (!w.live) continue;
           alive = true;
           const std::uint64_t before = state_.ticks;
-          asks_again_ = false;
+          worked_ = false;
           run(c, w);
           all.ran += state_.ticks - before;
-          progress |= state_.ticks != before && !asks_again_;
+          progress |= worked_;
           if (state_.stop || trouble_.why != reason::internal) return detail::pause::stopped;
           if (plan_->most_instructions && state_.ticks >= plan_->most_instructions) {
             trouble_ = {reason::too_slow, "stopped after " + std::to_string(state_.ticks) + " warp instructions of one launch"};
@@ -498,7 +517,9 @@ class machine {
       }
       std::uint64_t budget = others ? std::min(left, detail::fragment_quantum) : left;
       const std::uint64_t given = budget;
+      asks_again_ = false;
       step(c, w, pick, meet, budget);
+      worked_ |= !asks_again_;
       left -= std::min(left, given - budget);
       if (asks_again_ && !others) return;
       if (others && (budget == 0 || asks_again_) && pick < w.fragments.size()) passed_over = w.fragments[pick].pc;
@@ -626,6 +647,7 @@ class machine {
   void shade_target(warp& w, ref d, lane_mask bad) {
     if (d.slot == 0) return;  // discarded
     switch (code_->registers[d.slot].bytes / warp_lanes) {
+      case 16: shade_whole<unsigned __int128>(w, d, every_lane, bad); break;
       case 0: shade_predicate(w, d, every_lane, bad); break;
       case 1: shade_whole<std::uint8_t>(w, d, every_lane, bad); break;
       case 2: shade_whole<std::uint16_t>(w, d, every_lane, bad); break;
@@ -643,7 +665,15 @@ class machine {
   }
 
   void enter(warp& w, const op& o, std::uint32_t pc, lane_mask active) {
-    const call_site& site = code_->calls[static_cast<std::size_t>(o.imm)];
+    enter(w, code_->calls[static_cast<std::size_t>(o.imm)], pc, active);
+  }
+  void enter(warp& w, const call_site& site, std::uint32_t pc, lane_mask active) {
+    if (!w.inside.empty()) {
+      // Calls by pointer may close a circle that no text shows.
+      if (w.inside[site.function] & active)
+        trouble_ = {reason::not_supported, "not supported by the PTX machine: recursion (function " + code_->functions[site.function] + " reaches itself)"};
+      w.inside[site.function] |= active;
+    }
     auto* back = w.lanes<std::uint32_t>(code_->return_registers[site.function]);
     for (int l = 0; l < warp_lanes; ++l)
       if ((active >> l) & 1u) {
@@ -690,7 +720,14 @@ class machine {
           for (int l = 0; l < warp_lanes; ++l)
             if (((active >> l) & 1u) && back[l] == to) same |= 1u << l;
           active &= ~same;
-          const call_site& site = code_->calls[static_cast<std::size_t>(code_->code[to].imm)];
+          const op& caller = code_->code[to];
+          const auto callee = static_cast<std::uint32_t>(o.imm);
+          if (!w.inside.empty()) w.inside[callee] &= ~same;
+          std::size_t which = static_cast<std::size_t>(caller.imm);
+          if (caller.kind == flow::call_pointer)
+            for (const auto& k : code_->pointer_calls[static_cast<std::size_t>(caller.imm)].callees)
+              if (k.function == callee) which = k.site;
+          const call_site& site = code_->calls[which];
           for (int l = 0; l < warp_lanes; ++l)
             if ((same >> l) & 1u)
               for (const copy& k : site.out) copy_frame(w, l, k);
@@ -702,6 +739,33 @@ class machine {
         split_off(w, pick, active);
         enter(w, o, pc, active);
         w.fragments[pick].pc = o.target;
+        return;
+      }
+      case flow::call_pointer: {
+        split_off(w, pick, active);
+        const auto* at = w.lanes<std::uint64_t>(o.s[0]);
+        const lane_mask bad = lane_taint<std::uint64_t>(w, o.s[0]) & active;
+        if (bad) report_undefined(w, std::countr_zero(bad), "the address of a call");
+        w.fragments.erase(w.fragments.begin() + static_cast<std::ptrdiff_t>(pick));
+        for (lane_mask left = active; left;) {
+          const int first = std::countr_zero(left);
+          lane_mask same = 0;
+          for (int l = 0; l < warp_lanes; ++l)
+            if (((left >> l) & 1u) && at[l] == at[first]) same |= lane_mask{1} << l;
+          left &= ~same;
+          const pointer_call::callee* callee = nullptr;
+          for (const auto& k : code_->pointer_calls[static_cast<std::size_t>(o.imm)].callees)
+            if (k.address == at[first]) callee = &k;
+          if (callee && !callee->other) {
+            enter(w, code_->calls[callee->site], pc, same);
+            w.fragments.push_back({code_->function_starts[callee->function], same});
+            continue;
+          }
+          if (seen_->first(pc, code::invalid_access))
+            seen_->add(finding_at(state_, pc, code::invalid_access,
+                                  thread_words(w, first) + " calls " + hex(at[first]) + (callee ? ", function " + code_->functions[callee->function] + ", with other parameters than it has" : ", where no function is")));
+          state_.stop = true;  // where such a thread goes is anybody's guess
+        }
         return;
       }
       case flow::converge: {
@@ -1185,7 +1249,8 @@ class machine {
   jit::runner native_;
   std::uint64_t drawn_ = 0;  // by an adversarial schedule
   detail::cluster* running_ = nullptr;
-  bool asks_again_ = false;    // a warp's turn ended with a test_wait that said no
+  bool asks_again_ = false;    // a fragment stopped at a test_wait that said no
+  bool worked_ = false;        // some fragment of a warp's turn did not
   std::uint64_t exits_ = 0;
 };
 

@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -43,6 +44,7 @@ enum class flow : std::uint8_t {
   branch,       // target, for the lanes that the guard lets through
   indexed,      // brx.idx: targets in program::tables
   call,         // target, return to the next instruction
+  call_pointer,  // the function whose address is in s[0]
   ret,          // back to each lane's caller, or exit
   exit,
   barrier,      // waits for the CTA
@@ -109,6 +111,28 @@ struct further {
   std::vector<ref> d, s;
 };
 
+// A call of the device's library: places in the frame of the lane.
+struct service {
+  std::vector<std::uint32_t> in;
+  std::uint32_t out = 0;
+  bool returns = false;
+};
+
+// The address of a function: no memory lies there.
+inline constexpr std::uint64_t code_window = std::uint64_t{4} << 56;
+[[nodiscard]] constexpr std::uint64_t function_address(std::size_t in_module) noexcept { return code_window + 16 * (in_module + 1); }
+
+// A call by pointer: for each function that can be meant, its address and the
+// call_site; `other` tells those that take or give other parameters.
+struct pointer_call {
+  struct callee {
+    std::uint64_t address = 0;
+    std::uint32_t function = 0, site = 0;
+    bool other = false;
+  };
+  std::vector<callee> callees;
+};
+
 struct constant {
   ref where;
   std::uint8_t width = 4;   // bytes of a lane; 0: a predicate mask
@@ -167,6 +191,8 @@ struct program {
   std::vector<std::pair<std::uint32_t, std::string>> complaints;  // by index
   std::vector<std::vector<std::uint32_t>> tables;  // brx.idx
   std::vector<call_site> calls;  // by op::imm
+  std::vector<pointer_call> pointer_calls;  // by op::imm
+  std::vector<service> services;            // by op::imm
   std::vector<further> more{1};  // by op::more
   std::vector<constant> constants;
   std::vector<special_register> specials;
@@ -179,6 +205,8 @@ struct program {
   std::vector<std::uint32_t> undefined_bytes;       // of those, of all lanes
   std::uint32_t parameter_bytes = 0;
   std::uint32_t frame_bytes = 0;      // local and parameter memory of a lane
+  std::uint32_t stack_begins = 0;     // in the frame, when alloca is used
+  std::optional<ref> stack_top;       // where a lane's stack ends
   std::uint32_t static_shared = 0;    // bytes, before the dynamic part
   std::uint32_t dynamic_offset = 0;   // where extern shared arrays start
   std::vector<std::int64_t> maxntid, reqntid;  // empty: not given

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <string>
 #include <type_traits>
 #include <vector>
 
@@ -42,6 +43,10 @@ struct launch_state {
   std::uint64_t barriers = 0;
   std::uint64_t phases = 0;           // of mbarriers, completed
   bool stop = false;                  // a finding or a bound ended the launch
+  std::string printed;                // by vprintf, as much as is kept
+  std::uint64_t printed_lost = 0;     // bytes that were not
+  std::uint64_t heap_bytes = 0;       // of malloc, not freed
+  std::size_t heap_blocks = 0;        // ever given
 };
 
 // Lanes at one instruction.
@@ -80,6 +85,7 @@ struct warp {
   cta_races* shared_races = nullptr;     // the same when shared memory is watched
   std::vector<fragment> fragments;
   wgmma_flight flight;
+  std::vector<lane_mask> inside;         // by function: lanes in it, when there are calls by pointer
 
   std::vector<file_line> storage;
   std::vector<file_line> shade_storage;
@@ -105,9 +111,9 @@ struct warp {
 
 template <std::size_t N>
 using bits_of_size = std::conditional_t<
-    N == 8, std::uint64_t,
+    N == 16, unsigned __int128, std::conditional_t<N == 8, std::uint64_t,
     std::conditional_t<N == 4, std::uint32_t,
-                       std::conditional_t<N == 2, std::uint16_t, std::uint8_t>>>;
+                       std::conditional_t<N == 2, std::uint16_t, std::uint8_t>>>>;
 
 // Keeps `from` in the lanes of `active`. Not inlined: every operation has one.
 template <typename Bits>

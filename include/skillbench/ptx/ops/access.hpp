@@ -295,6 +295,7 @@ inline void clear_taint(warp& w, ref d, std::uint8_t width, lane_mask active) {
     case 2: shade_whole<std::uint16_t>(w, d, 0, active); break;
     case 4: shade_whole<std::uint32_t>(w, d, 0, active); break;
     case 8: shade_whole<std::uint64_t>(w, d, 0, active); break;
+    case 16: shade_whole<unsigned __int128>(w, d, 0, active); break;
     default: shade_whole<std::uint8_t>(w, d, 0, active);
   }
 }
@@ -511,6 +512,7 @@ handler access_handler(unsigned unit, int vector) {
     case 2: return pick(std::uint16_t{});
     case 4: return pick(std::uint32_t{});
     case 8: return pick(std::uint64_t{});
+    case 16: return vector != 1 ? nullptr : Store ? &run_store<unsigned __int128, 1> : &run_load<unsigned __int128, 1>;
     default: return nullptr;
   }
 }
@@ -614,7 +616,10 @@ enum class change : std::uint8_t { add, min, max, exch, cas, bit_and, bit_or, bi
   const std::uint64_t a = low_bits(old, bytes, is_signed(t)), v = low_bits(b, bytes, is_signed(t));
   const bool less = is_signed(t) ? static_cast<std::int64_t>(v) < static_cast<std::int64_t>(a) : v < a;
   switch (what) {
-    case change::add: return is_float ? floats([](auto x, auto y) { return x + y; }) : a + v;
+    case change::add:
+      // Halves come as doubles, whose sum is to be rounded once.
+      if (is_float && bytes < 8 && t != type::f32) return floats([](auto x, auto y) { return sum_to_odd(x, y); });
+      return is_float ? floats([](auto x, auto y) { return x + y; }) : a + v;
     case change::min: return is_float ? floats([](auto x, auto y) { return fp_min::f(x, y); }) : less ? v : a;
     case change::max: return is_float ? floats([](auto x, auto y) { return fp_max::f(x, y); }) : less ? a : v;
     case change::exch: return b;
@@ -691,7 +696,7 @@ inline void make_atomic(decoding& d, bool returns) {
   const std::size_t n = operands_without_policy(d);
   const type t = d.take_type();
   const std::size_t values = what == change::cas ? 2 : 1;
-  if (!found || t == type::none || t == type::pred || width_of(t) < 2 || n != (returns ? 2 : 1) + values) return d.refuse("this form");
+  if (!found || t == type::none || t == type::pred || width_of(t) < 2 || width_of(t) > 8 || n != (returns ? 2 : 1) + values) return d.refuse("this form");
   d.o.unit = width_of(t);
   d.o.vector = static_cast<std::uint8_t>(what);
   d.o.compares = what == change::cas;

@@ -97,6 +97,9 @@ struct ap_sin { static float f(float a) { return approximate::sine(a, 0); } };
 struct ap_cos { static float f(float a) { return approximate::sine(a, 1); } };
 struct ap_tanh { static float f(float a) { return approximate::tanh(a); } };
 struct ap_rsqrt { static float f(float a) { return approximate::rsqrt(a); } };
+struct ap_rcp_f64 { static double f(double a) { return approximate::rcp_high(a); } };
+struct ap_rsqrt_f64 { static double f(double a) { return 1.0 / __builtin_sqrt(a); } };
+struct ap_rsqrt_high { static double f(double a) { return approximate::rsqrt_high(a); } };
 struct ap_div { static float f(float a, float b) { return approximate::divide(a, b); } };
 
 // F with .ftz around it.
@@ -325,15 +328,35 @@ inline bool make_half_sign(decoding& d, type t, bool absolute) {
   }
 }
 
+// .xorsign.abs: the choice between the sizes, with the product of the signs; a
+// NaN has none.
+template <typename F>
+struct xorsign {
+  template <typename T> static T f(T a, T b) {
+    const T x = F::f(std::abs(a), std::abs(b));
+    return x != x ? x : std::signbit(a) != std::signbit(b) ? -x : x;
+  }
+};
+template <typename F>
+void make_xorsign(decoding& d, type t) {
+  if (t == type::f64) return d.refuse(".xorsign.abs of f64");
+  if (t <= type::bf16x2) {
+    make_half<xorsign<F>, 2>(d, t, t <= type::f16x2 ? with_ftz : 0);
+    return;
+  }
+  d.take("ftz") ? make2<dressed<xorsign<F>, true>, float, float, float>(d) : make2<dressed<xorsign<F>, false>, float, float, float>(d);
+}
+
 // min and max choose one of their inputs.
 template <typename F>
 bool make_choice(decoding& d, type t) {
   if (t < type::f16 || t > type::f64) return false;
+  const bool nan = d.take("NaN");
   if (d.take("xorsign")) {
-    d.refuse(".xorsign.abs");
+    if (!d.take("abs")) d.refuse(".xorsign without .abs");
+    else nan ? make_xorsign<nan_wins<F>>(d, t) : make_xorsign<F>(d, t);
     return true;
   }
-  const bool nan = d.take("NaN");
   if (t <= type::bf16x2) {
     const std::int64_t may = t <= type::f16x2 ? with_ftz : 0;
     return nan ? make_half<nan_wins<F>, 2>(d, t, may) : make_half<F, 2>(d, t, may);
@@ -353,6 +376,13 @@ template <template <typename> class I, typename FloatOp, typename HalfOp>
 void make_sum(decoding& d) {
   const type t = d.take_type();
   if (make_float<FloatOp, 2>(d, t) || make_half<HalfOp, 2>(d, t, with_ftz | with_sat)) return;
+  if (t == type::u16x2 || t == type::s16x2) {
+    using u = std::uint32_t;
+    make2<on_halves<typename I<std::uint16_t>::plain, std::uint16_t>, u, u, u>(d);
+    if (d.o.run) d.o.taint = &taint_halves<2>;
+    if (d.in.opcode == "sub") d.refuse("this type");
+    return;
+  }
   const bool sat = d.take("sat");
   if (sat && t != type::s32) return d.refuse(".sat of this type");
   if (sat) return make2<typename I<std::int32_t>::sat, std::int32_t, std::int32_t, std::int32_t>(d);
@@ -372,6 +402,24 @@ void make_approximate(decoding& d) {
   ftz ? make1<dressed<F, true>, float, float>(d) : make1<dressed<F, false>, float, float>(d);
 }
 
+// min and max of pairs of 16 bits, and with .relu.
+template <typename Word, typename Half, typename UnsignedHalf>
+bool make_integer_choice(decoding& d, type t) {
+  using u = std::uint32_t;
+  const bool relu = d.take("relu");
+  const auto pair = [&](auto f, auto half) {
+    make2<on_halves<decltype(f), decltype(half)>, u, u, u>(d);
+    if (d.o.run) d.o.taint = &taint_halves<2>;
+    return true;
+  };
+  if (t == type::u16x2 && !relu) return pair(UnsignedHalf{}, std::uint16_t{});
+  if (t == type::s16x2) return relu ? pair(not_negative<Half>{}, std::int16_t{}) : pair(Half{}, std::int16_t{});
+  if (!relu) return false;
+  if (t != type::s32) d.refuse(".relu of this type");
+  else make2<not_negative<Word>, std::int32_t, std::int32_t, std::int32_t>(d);
+  return true;
+}
+
 inline void add_arithmetic_rows(instruction_table& table) {
   table["add"] = &make_sum<int_add, fp_add, h_add>;
   table["sub"] = &make_sum<int_sub, fp_sub, h_sub>;
@@ -387,6 +435,7 @@ inline void add_arithmetic_rows(instruction_table& table) {
   };
   table["fma"] = [](decoding& d) {
     const type t = d.take_type();
+    if (d.has("oob")) return d.refuse("the document does not say which NaN the copy engine's fill is");
     if (!make_float<fp_fma, 3>(d, t) && !make_half<h_fma, 3>(d, t, with_ftz | with_sat | with_relu)) d.refuse("this type");
   };
   table["mad"] = [](decoding& d) {
@@ -416,14 +465,20 @@ inline void add_arithmetic_rows(instruction_table& table) {
   table["rcp"] = [](decoding& d) {
     const bool approx = d.take("approx");
     const type t = d.take_type();
-    if (approx && t == type::f64) return d.refuse("rcp.approx.ftz.f64");
+    if (approx && t == type::f64) return d.take("ftz") ? make1<ap_rcp_f64, double, double>(d) : d.refuse("this form");
     if (!make_float<fp_rcp, 1>(d, t)) d.refuse("this type");
   };
   table["sqrt"] = [](decoding& d) {
     d.take("approx");
     if (!make_float<fp_sqrt, 1>(d, d.take_type())) d.refuse("this type");
   };
-  table["rsqrt"] = &make_approximate<ap_rsqrt>;
+  table["rsqrt"] = [](decoding& d) {
+    if (!d.has("f64")) return make_approximate<ap_rsqrt>(d);
+    const bool approx = d.take("approx"), ftz = d.take("ftz");
+    d.take_type();
+    if (!approx) return d.refuse("the exact form");
+    ftz ? make1<ap_rsqrt_high, double, double>(d) : make1<ap_rsqrt_f64, double, double>(d);
+  };
   table["sin"] = &make_approximate<ap_sin>;
   table["cos"] = &make_approximate<ap_cos>;
   table["lg2"] = &make_approximate<ap_lg2>;
@@ -478,6 +533,7 @@ inline void add_arithmetic_rows(instruction_table& table) {
   table["min"] = [](decoding& d) {
     const type t = d.take_type();
     if (make_choice<fp_min>(d, t)) return;
+    if (make_integer_choice<integer<std::int32_t>::min, integer<std::int16_t>::min, integer<std::uint16_t>::min>(d, t)) return;
     if (is_bits(t) || !with_integer(t, [&](auto zero) {
           using T = decltype(zero);
           make2<typename integer<T>::min, T, T, T>(d);
@@ -486,6 +542,7 @@ inline void add_arithmetic_rows(instruction_table& table) {
   table["max"] = [](decoding& d) {
     const type t = d.take_type();
     if (make_choice<fp_max>(d, t)) return;
+    if (make_integer_choice<integer<std::int32_t>::max, integer<std::int16_t>::max, integer<std::uint16_t>::max>(d, t)) return;
     if (is_bits(t) || !with_integer(t, [&](auto zero) {
           using T = decltype(zero);
           make2<typename integer<T>::max, T, T, T>(d);

@@ -6,6 +6,7 @@
 // Common forms have loops of their own; every other pair of types goes through
 // one lane at a time, on 64-bit integers or doubles.
 
+#include <algorithm>
 #include <bit>
 #include <cfenv>
 #include <cmath>
@@ -17,6 +18,7 @@
 #endif
 
 #include <skillbench/ptx/decode.hpp>
+#include <skillbench/ptx/narrow.hpp>
 #include <skillbench/ptx/ops/arithmetic.hpp>
 
 namespace skillbench::ptx::ops {
@@ -76,6 +78,13 @@ template <typename Kind>
   return near;
 }
 
+// An infinity becomes the largest number of its sign.
+template <typename Kind>
+[[nodiscard]] constexpr std::uint16_t finite_half(std::uint16_t b) noexcept {
+  constexpr std::uint16_t infinity = std::is_same_v<Kind, half_kind> ? 0x7c00 : 0x7f80;
+  return static_cast<std::uint16_t>((b & 0x7fff) == infinity ? b - 1 : b);
+}
+
 // imm: bit 0 relu.
 template <bool Half>
 void run_16_of_f32(warp& w, const op& o, lane_mask active) {
@@ -87,7 +96,7 @@ void run_16_of_f32(warp& w, const op& o, lane_mask active) {
   Half ? narrow_to_halves(in, out) : narrow_to_bfloats(in, out);
   keep(w, o.d[0], out, active);
 }
-// d = {high: s[0], low: s[1]}; imm: bit 0 relu, bit 1 to zero
+// d = {high: s[0], low: s[1]}; imm: bit 0 relu, bit 1 to zero, bit 2 satfinite
 template <bool Half>
 void run_16x2_of_f32(warp& w, const op& o, lane_mask active) {
   alignas(64) std::uint16_t part[2][warp_lanes];
@@ -102,6 +111,8 @@ void run_16x2_of_f32(warp& w, const op& o, lane_mask active) {
     } else {
       Half ? narrow_to_halves(in, part[i]) : narrow_to_bfloats(in, part[i]);
     }
+    if (o.imm & 4)
+      for (auto& b : part[i]) b = Half ? finite_half<half_kind>(b) : finite_half<bfloat_kind>(b);
   }
   alignas(64) std::uint32_t out[warp_lanes];
   for (int l = 0; l < warp_lanes; ++l) out[l] = part[0][l] | (static_cast<std::uint32_t>(part[1][l]) << 16);
@@ -154,14 +165,14 @@ struct cvt_form {
   type to = type::none, from = type::none;
   std::uint8_t to_width = 0, from_width = 0;
   rounding round = to_nearest;
-  bool to_whole = false, ftz = false, sat = false, relu = false;
+  bool to_whole = false, ftz = false, sat = false, relu = false, finite = false;
 
   [[nodiscard]] std::int64_t packed() const noexcept {
     return static_cast<std::int64_t>(to) | (static_cast<std::int64_t>(from) << 8) |
            (static_cast<std::int64_t>(to_width) << 16) | (static_cast<std::int64_t>(from_width) << 24) |
            (static_cast<std::int64_t>(round) << 32) | (static_cast<std::int64_t>(to_whole) << 40) |
            (static_cast<std::int64_t>(ftz) << 41) | (static_cast<std::int64_t>(sat) << 42) |
-           (static_cast<std::int64_t>(relu) << 43);
+           (static_cast<std::int64_t>(relu) << 43) | (static_cast<std::int64_t>(finite) << 44);
   }
   [[nodiscard]] static cvt_form of(std::int64_t bits) noexcept {
     cvt_form f;
@@ -174,6 +185,7 @@ struct cvt_form {
     f.ftz = (bits >> 41) & 1;
     f.sat = (bits >> 42) & 1;
     f.relu = (bits >> 43) & 1;
+    f.finite = (bits >> 44) & 1;
     return f;
   }
 };
@@ -284,6 +296,7 @@ struct cvt_form {
       if (f.relu && (x < 0 || x == 0)) x = 0.0;  // -0 too
       if (f.sat) x = x > 0 ? (x < 1 ? x : 1.0) : 0.0;
       out = f.to == type::f16 ? directed_half<half_kind>(x, f.round) : directed_half<bfloat_kind>(x, f.round);
+      if (f.finite) out = f.to == type::f16 ? finite_half<half_kind>(static_cast<std::uint16_t>(out)) : finite_half<bfloat_kind>(static_cast<std::uint16_t>(out));
     }
   }
   return out;
@@ -361,20 +374,150 @@ inline bool make_fast_cvt(decoding& d, const cvt_form& f) {
   return false;
 }
 
-// f32 to tf32, ties away from zero: 10 bits of fraction stay, the rest is 0.
-struct to_tf32 {
-  static std::uint32_t f(std::uint32_t x) {
-    const std::uint32_t size = x & 0x7fffffffu;
-    if (size > 0x7f800000u) return 0x7fffffffu;
-    return size == 0x7f800000u ? x : (x & 0x80000000u) | ((size + 0x1000u) & ~0x1fffu);
+// f32 to tf32: imm holds the rounding, then relu and satfinite.
+inline void run_tf32(warp& w, const op& o, lane_mask active) {
+  alignas(64) std::uint32_t out[warp_lanes];
+  for (int l = 0; l < warp_lanes; ++l)
+    out[l] = narrow::tf32(w.lanes<std::uint32_t>(o.s[0])[l], static_cast<narrow::tf32_rounding>(o.imm & 3), o.imm & 4, o.imm & 8);
+  keep(w, o.d[0], out, active);
+}
+inline void make_tf32(decoding& d) {
+  const bool away = d.take("rna"), zero = d.take("rz"), even = d.take("rn");
+  const bool relu = d.take("relu"), finite = d.take("satfinite");
+  if (away + zero + even != 1 || d.take_type() != type::f32 || (away && relu) || (finite && !away) || !d.want(2)) return d.refuse("this form");
+  d.target(0, 4);
+  d.source(1, 4);
+  d.o.imm = static_cast<std::int64_t>(away ? narrow::tf32_rounding::nearest_away : zero ? narrow::tf32_rounding::zero : narrow::tf32_rounding::nearest_even) |
+            (relu ? 4 : 0) | (finite ? 8 : 0);
+  d.does(&run_tf32, &taint_whole<4, 4>);
+}
+
+// ---- numbers of 8 bits, two at a time --------------------------------------------
+// imm: bit 0 relu, bit 1 e5m2. The first source is the high part.
+
+[[nodiscard]] inline narrow::format8 format_of(const op& o) noexcept { return o.imm & 2 ? narrow::e5m2 : narrow::e4m3; }
+[[nodiscard]] inline double not_below_zero(double x, const op& o) noexcept { return (o.imm & 1) && std::signbit(x) && x == x ? 0.0 : x; }
+
+inline void run_8x2_of_f32(warp& w, const op& o, lane_mask active) {
+  alignas(64) std::uint16_t out[warp_lanes];
+  const auto part = [&](int i, int l) { return narrow::from_double(not_below_zero(w.lanes<float>(o.s[i])[l], o), format_of(o)); };
+  for (int l = 0; l < warp_lanes; ++l) out[l] = static_cast<std::uint16_t>((part(0, l) << 8) | part(1, l));
+  keep(w, o.d[0], out, active);
+}
+inline void taint_8x2_of_f32(warp& w, const op& o, lane_mask active) {
+  std::uint16_t bits[warp_lanes];
+  for (int l = 0; l < warp_lanes; ++l)
+    bits[l] = static_cast<std::uint16_t>((w.shades<std::uint32_t>(o.s[0])[l] ? 0xff00 : 0) | (w.shades<std::uint32_t>(o.s[1])[l] ? 0xff : 0));
+  shade_lanes(w, o.d[0], bits, active);
+}
+inline void run_8x2_of_f16x2(warp& w, const op& o, lane_mask active) {
+  alignas(64) std::uint16_t out[warp_lanes];
+  for (int l = 0; l < warp_lanes; ++l) {
+    const std::uint32_t in = w.lanes<std::uint32_t>(o.s[0])[l];
+    const auto part = [&](int at) { return narrow::from_double(not_below_zero(half_kind::to(static_cast<std::uint16_t>(in >> at)), o), format_of(o)); };
+    out[l] = static_cast<std::uint16_t>((part(16) << 8) | part(0));
   }
-};
+  keep(w, o.d[0], out, active);
+}
+inline void taint_8x2_of_f16x2(warp& w, const op& o, lane_mask active) {
+  std::uint16_t bits[warp_lanes];
+  for (int l = 0; l < warp_lanes; ++l) {
+    const std::uint32_t u = w.shades<std::uint32_t>(o.s[0])[l];
+    bits[l] = static_cast<std::uint16_t>((u >> 16 ? 0xff00 : 0) | (u & 0xffff ? 0xff : 0));
+  }
+  shade_lanes(w, o.d[0], bits, active);
+}
+inline void run_f16x2_of_8x2(warp& w, const op& o, lane_mask active) {
+  alignas(64) std::uint32_t out[warp_lanes];
+  for (int l = 0; l < warp_lanes; ++l) {
+    const std::uint16_t in = w.lanes<std::uint16_t>(o.s[0])[l];
+    const auto part = [&](int at) { return std::uint32_t{half_kind::from(not_below_zero(narrow::to_double(static_cast<std::uint8_t>(in >> at), format_of(o)), o))}; };
+    out[l] = part(0) | (part(8) << 16);
+  }
+  keep(w, o.d[0], out, active);
+}
+inline void taint_f16x2_of_8x2(warp& w, const op& o, lane_mask active) {
+  std::uint32_t bits[warp_lanes];
+  for (int l = 0; l < warp_lanes; ++l) {
+    const std::uint16_t u = w.shades<std::uint16_t>(o.s[0])[l];
+    bits[l] = (u >> 8 ? 0xffff0000u : 0) | (u & 0xff ? 0xffffu : 0);
+  }
+  shade_lanes(w, o.d[0], bits, active);
+}
+
+inline void make_cvt8(decoding& d) {
+  const auto eight = [&] { return d.take("e5m2x2") ? 2 : d.take("e4m3x2") ? 0 : -1; };
+  if (!d.take("rn")) return d.refuse("this rounding");
+  const bool finite = d.take("satfinite"), relu = d.take("relu");
+  const bool widens = d.in.modifiers.back() == "e4m3x2" || d.in.modifiers.back() == "e5m2x2";
+  const int kind = eight();
+  const type other = d.take_type();
+  if (kind < 0 || finite == widens) return d.refuse("this form");
+  d.o.imm = kind | (relu ? 1 : 0);
+  if (widens) {
+    if (other != type::f16x2 || !d.want(2)) return d.refuse("this pair of types");
+    d.target(0, 4);
+    d.source(1, 2);
+    return d.does(&run_f16x2_of_8x2, &taint_f16x2_of_8x2);
+  }
+  d.target(0, 2);
+  if (other == type::f32 && d.want(3)) {
+    d.source(1, 4);
+    d.source(2, 4);
+    return d.does(&run_8x2_of_f32, &taint_8x2_of_f32);
+  }
+  if (other != type::f16x2 || !d.want(2)) return d.refuse("this pair of types");
+  d.source(1, 4);
+  d.does(&run_8x2_of_f16x2, &taint_8x2_of_f16x2);
+}
+
+// cvt.pack: two integers of 32 bits, cut to their limits, into the low bits; what
+// the third operand holds is moved up to make room. unit: bits of each.
+inline void run_pack_integers(warp& w, const op& o, lane_mask active) {
+  alignas(64) std::uint32_t out[warp_lanes];
+  const unsigned n = o.unit;
+  const std::int64_t most = (std::int64_t{1} << (o.is_signed ? n - 1 : n)) - 1, least = o.is_signed ? -most - 1 : 0;
+  const auto part = [&](int i, int l) {
+    const std::int64_t x = w.lanes<std::int32_t>(o.s[i])[l];
+    return static_cast<std::uint32_t>(std::clamp(x, least, most)) & ((1u << n) - 1);
+  };
+  for (int l = 0; l < warp_lanes; ++l) {
+    const std::uint32_t both = (part(0, l) << n) | part(1, l);
+    out[l] = o.sources == 2 ? both : (w.lanes<std::uint32_t>(o.s[2])[l] << (2 * n)) | both;
+  }
+  keep(w, o.d[0], out, active);
+}
+inline void taint_pack_integers(warp& w, const op& o, lane_mask active) {
+  std::uint32_t bits[warp_lanes];
+  const unsigned n = o.unit;
+  for (int l = 0; l < warp_lanes; ++l) {
+    const auto part = [&](int i) { return w.shades<std::uint32_t>(o.s[i])[l] ? (1u << n) - 1 : 0u; };
+    bits[l] = (part(0) << n) | part(1) | (o.sources == 2 ? 0 : w.shades<std::uint32_t>(o.s[2])[l] << (2 * n));
+  }
+  shade_lanes(w, o.d[0], bits, active);
+}
+inline void make_pack_integers(decoding& d) {
+  struct named { std::string_view text; std::uint8_t bits; bool is_signed; };
+  static constexpr named kinds[] = {{"u16", 16, false}, {"s16", 16, true}, {"u8", 8, false}, {"s8", 8, true},
+                                    {"u4", 4, false}, {"s4", 4, true}, {"u2", 2, false}, {"s2", 2, true}};
+  if (!d.take("sat")) return d.refuse("this form");
+  for (const auto& k : kinds)
+    if (d.take(k.text)) {
+      d.o.unit = k.bits;
+      d.o.is_signed = k.is_signed;
+      break;
+    }
+  if (!d.o.unit || !d.take("s32") || !d.want(d.o.unit == 16 ? 3 : 4)) return d.refuse("these types");
+  if (d.o.unit < 16 && !d.take("b32")) return d.refuse("these types");
+  d.target(0, 4);
+  for (std::size_t i = 1; i < d.count(); ++i) d.source(i, 4);
+  d.does(&run_pack_integers, &taint_pack_integers);
+}
 
 inline void make_cvt(decoding& d) {
-  if (d.take("tf32")) {
-    if (!d.take("rna") || d.take_type() != type::f32) return d.refuse("this form");
-    return make1<to_tf32, std::uint32_t, std::uint32_t>(d);
-  }
+  if (d.take("tf32")) return make_tf32(d);
+  if (d.take("pack")) return make_pack_integers(d);
+  if (d.has("e4m3x2") || d.has("e5m2x2")) return make_cvt8(d);
   cvt_form f;
   struct named { std::string_view text; rounding round; bool whole; };
   static constexpr named modes[] = {
@@ -388,17 +531,19 @@ inline void make_cvt(decoding& d) {
   f.ftz = d.take("ftz");
   f.sat = d.take("sat");
   f.relu = d.take("relu");
+  f.finite = d.take("satfinite");
   f.to = d.take_type();
   f.from = d.take_type();
   if (f.to == type::none || f.from == type::none || f.to == type::pred) return d.refuse("this pair of types");
   if (f.relu && (f.from != type::f32 || width_of(f.to) > 4 || f.to == type::f32 || is_integer(f.to))) return d.refuse(".relu of these types");
+  if (f.finite && (f.from != type::f32 || f.to < type::f16 || f.to > type::bf16x2 || f.sat)) return d.refuse(".satfinite of these types");
 
   if (f.to == type::f16x2 || f.to == type::bf16x2) {
     if (f.from != type::f32 || f.sat || f.ftz || f.to_whole || f.round > to_zero || d.count() != 3) return d.refuse("this packed form");
     d.target(0, 4);
     d.source(1, 4);
     d.source(2, 4);
-    d.o.imm = (f.relu ? 1 : 0) | (f.round == to_zero ? 2 : 0);
+    d.o.imm = (f.relu ? 1 : 0) | (f.round == to_zero ? 2 : 0) | (f.finite ? 4 : 0);
     d.does(f.to == type::f16x2 ? &run_16x2_of_f32<true> : &run_16x2_of_f32<false>, &taint_16x2_of_f32);
     return;
   }
@@ -414,7 +559,7 @@ inline void make_cvt(decoding& d) {
     d.source(1, 2);
     return d.does(&run_f32_of_bf16, &taint_whole<4, 2>);
   }
-  if ((f.to == type::f16 || f.to == type::bf16) && f.from == type::f32 && f.round == to_nearest && !f.sat && !f.ftz && !f.to_whole) {
+  if ((f.to == type::f16 || f.to == type::bf16) && f.from == type::f32 && f.round == to_nearest && !f.sat && !f.ftz && !f.finite && !f.to_whole) {
     d.target(0, 2);
     d.source(1, 4);
     d.o.imm = f.relu;

@@ -6,8 +6,10 @@
 //         Instructions", "Extended-Precision Integer Arithmetic".
 // Signed arithmetic is done on unsigned values, where overflow wraps.
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
+#include <cstdlib>
 #include <limits>
 #include <type_traits>
 
@@ -240,6 +242,86 @@ struct dot_bytes {
   }
 };
 
+template <typename A, typename B, int First>
+struct dot_halves {
+  static std::uint32_t f(std::uint32_t a, std::uint32_t b, std::uint32_t c) {
+    using H = std::conditional_t<std::is_signed_v<A>, std::int16_t, std::uint16_t>;
+    for (int i = 0; i < 2; ++i)
+      c += static_cast<std::uint32_t>(static_cast<std::int32_t>(static_cast<H>(a >> (16 * i))) * static_cast<std::int32_t>(static_cast<B>(b >> (8 * (First + i)))));
+    return c;
+  }
+};
+
+// The same on both halves of a 32-bit register; T is the type of a half.
+template <typename F, typename T>
+struct on_halves {
+  static std::uint32_t f(std::uint32_t a, std::uint32_t b) {
+    const auto half = [&](int at) { return static_cast<std::uint16_t>(F::f(static_cast<T>(a >> at), static_cast<T>(b >> at))); };
+    return half(0) | (static_cast<std::uint32_t>(half(16)) << 16);
+  }
+};
+// min.relu and max.relu: what is negative becomes 0.
+template <typename F>
+struct not_negative {
+  template <typename T> static T f(T a, T b) {
+    const T x = F::f(a, b);
+    return x < 0 ? T{0} : x;
+  }
+};
+
+// Products of the low 24 bits: 48 bits, of which .lo keeps the low 32 and .hi
+// the high 32.
+template <typename T>
+struct product24 {
+  static std::int64_t both(T a, T b) {
+    const auto cut = [](T x) { return static_cast<std::int64_t>(static_cast<T>(static_cast<raw<T>>(x) << 8) >> 8); };
+    return cut(a) * cut(b);
+  }
+  struct lo { static T f(T a, T b) { return static_cast<T>(both(a, b)); } };
+  struct hi { static T f(T a, T b) { return static_cast<T>(both(a, b) >> 16); } };
+  struct mad_lo { static T f(T a, T b, T c) { return integer<T>::add::f(lo::f(a, b), c); } };
+  struct mad_hi { static T f(T a, T b, T c) { return integer<T>::add::f(hi::f(a, b), c); } };
+  struct mad_hi_sat { static T f(T a, T b, T c) { return integer<T>::add_sat::f(hi::f(a, b), c); } };
+};
+template <typename T>
+struct mad_hi_sat { static T f(T a, T b, T c) { return integer<T>::add_sat::f(integer<T>::mul_hi::f(a, b), c); } };
+
+// The n-th set bit of `mask` from `base` on, upwards for n > 0, downwards for
+// n < 0; all ones when there is none.
+struct find_nth_set {
+  static std::uint32_t f(std::uint32_t mask, std::uint32_t base, std::uint32_t nth) {
+    const auto n = static_cast<std::int32_t>(nth);
+    if (base > 31) return 0xffffffffu;
+    if (n == 0) return (mask >> base) & 1u ? base : 0xffffffffu;
+    std::int64_t left = std::abs(static_cast<std::int64_t>(n)) - 1;
+    for (int at = static_cast<int>(base); at >= 0 && at < 32; at += n > 0 ? 1 : -1)
+      if ((mask >> at) & 1u && left-- == 0) return static_cast<std::uint32_t>(at);
+    return 0xffffffffu;
+  }
+};
+
+// Ones from bit `at` on, `width` of them; a position or width beyond 31 is cut
+// to its low 5 bits, or with .clamp counts as 32.
+template <bool Clamp>
+struct bit_mask {
+  static std::uint32_t f(std::uint32_t at, std::uint32_t width) {
+    const std::uint32_t a = Clamp ? std::min(at, 32u) : at & 31u, b = Clamp ? std::min(width, 32u) : width & 31u;
+    const std::uint64_t ones = ((std::uint64_t{1} << b) - 1) << a;
+    return static_cast<std::uint32_t>(ones);
+  }
+};
+// The low `width` bits, extended by their sign or by zeros.
+template <typename T, bool Clamp>
+struct extend_field {
+  static std::uint32_t f(std::uint32_t a, std::uint32_t width) {
+    if (Clamp && width >= 32) return a;
+    const std::uint32_t n = width & 31u;
+    if (n == 0) return 0;
+    const auto top = static_cast<T>(a << (32 - n));
+    return static_cast<std::uint32_t>(top >> (32 - n));
+  }
+};
+
 inline void run_lop3(warp& w, const op& o, lane_mask active) {
   alignas(64) std::uint32_t out[warp_lanes];
   const auto* a = w.lanes<std::uint32_t>(o.s[0]);
@@ -298,6 +380,49 @@ inline void taint_lop3(warp& w, const op& o, lane_mask active) {
     bits[l] = zero & one;
   }
   shade_lanes(w, o.d[0], bits, active);
+}
+
+// lop3.BoolOp: beside the word a predicate, (word != 0) BoolOp q. The table is in
+// the low bits of imm, then which operation, and whether the word is discarded.
+inline constexpr std::int64_t lop3_or = 256, lop3_alone = 512, lop3_negated = 1024;
+
+inline void run_lop3_predicate(warp& w, const op& o, lane_mask active) {
+  const auto* a = w.lanes<std::uint32_t>(o.s[0]);
+  const auto* b = w.lanes<std::uint32_t>(o.s[1]);
+  const auto* c = w.lanes<std::uint32_t>(o.s[2]);
+  alignas(64) std::uint32_t out[warp_lanes];
+  lane_mask some = 0;
+  for (int l = 0; l < warp_lanes; ++l) {
+    std::uint32_t r = 0;
+    for (unsigned k = 0; k < 8; ++k)
+      if ((o.imm >> k) & 1) r |= ((k & 4u) ? a[l] : ~a[l]) & ((k & 2u) ? b[l] : ~b[l]) & ((k & 1u) ? c[l] : ~c[l]);
+    out[l] = r;
+    some |= static_cast<lane_mask>(r != 0) << l;
+  }
+  const lane_mask q = o.imm & lop3_negated ? ~w.predicate(o.s[3]) : w.predicate(o.s[3]);
+  some = o.imm & lop3_or ? some | q : some & q;
+  lane_mask& p = w.predicate(o.d[0]);
+  p = (p & ~active) | (some & active);
+  if (!(o.imm & lop3_alone)) keep(w, o.d[1], out, active);
+}
+inline void taint_lop3_predicate(warp& w, const op& o, lane_mask active) {
+  lane_mask bad = predicate_taint(w, o.s[3]);
+  for (int i = 0; i < 3; ++i) bad |= lane_taint<std::uint32_t>(w, o.s[i]);
+  shade_predicate(w, o.d[0], bad, active);
+  if (!(o.imm & lop3_alone)) shade_whole<std::uint32_t>(w, o.d[1], bad, active);
+}
+inline void make_lop3_predicate(decoding& d, bool with_or) {
+  if (!d.want(6)) return;
+  const auto& out = d.in.operands[0];
+  const auto table = d.literal(d.in.operands[4]);
+  if (out.pair.empty() || !table || *table > 255) return d.refuse("this form");
+  d.target_of(out.pair[0], 0);
+  if (out.kind != operand::type::discard) d.target_of(out, 4);
+  for (std::size_t i = 1; i <= 3; ++i) d.source(i, 4);
+  d.source(5, 0);
+  d.o.imm = static_cast<std::int64_t>(*table) | (with_or ? lop3_or : 0) | (out.kind == operand::type::discard ? lop3_alone : 0) |
+            (d.in.operands[5].negated ? lop3_negated : 0);
+  d.does(&run_lop3_predicate, &taint_lop3_predicate);
 }
 
 template <int Kind>
@@ -370,7 +495,13 @@ void make_funnel(decoding& d) {
 inline void make_product(decoding& d, bool with_addend) {
   const bool wide_form = d.take("wide"), hi = d.take("hi");
   if (!wide_form && !hi) d.take("lo");
+  const bool sat = d.take("sat");
   const type t = d.take_type();
+  if (sat) {
+    using s = std::int32_t;
+    if (!with_addend || !hi || t != type::s32) return d.refuse(".sat of this form");
+    return make3<mad_hi_sat<s>, s, s, s, s>(d);
+  }
   if (wide_form) {
     const auto form = [&](auto narrow, auto broad) {
       using T = decltype(narrow);
@@ -522,7 +653,9 @@ inline void add_integer_rows(instruction_table& table) {
     }
   };
   table["lop3"] = [](decoding& d) {
+    const bool with_and = d.take("and"), with_or = d.take("or");
     d.take("b32");
+    if (with_and || with_or) return make_lop3_predicate(d, with_or);
     if (!d.want(5)) return;
     d.target(0, 4);
     for (std::size_t i = 1; i <= 3; ++i) d.source(i, 4);
@@ -537,6 +670,67 @@ inline void add_integer_rows(instruction_table& table) {
     if ((a != type::u32 && a != type::s32) || (b != type::u32 && b != type::s32)) return d.refuse("these types");
     if (a == type::s32) b == type::s32 ? make3<dot_bytes<std::int8_t, std::int8_t>, u, u, u, u>(d) : make3<dot_bytes<std::int8_t, std::uint8_t>, u, u, u, u>(d);
     else b == type::s32 ? make3<dot_bytes<std::uint8_t, std::int8_t>, u, u, u, u>(d) : make3<dot_bytes<std::uint8_t, std::uint8_t>, u, u, u, u>(d);
+  };
+  table["dp2a"] = [](decoding& d) {
+    using u = std::uint32_t;
+    const bool hi = d.take("hi");
+    if (!hi && !d.take("lo")) return d.refuse("this form");
+    const type a = d.take_type(), b = d.take_type();
+    if ((a != type::u32 && a != type::s32) || (b != type::u32 && b != type::s32)) return d.refuse("these types");
+    const auto form = [&](auto x, auto y) {
+      using A = decltype(x);
+      using B = decltype(y);
+      hi ? make3<dot_halves<A, B, 2>, u, u, u, u>(d) : make3<dot_halves<A, B, 0>, u, u, u, u>(d);
+    };
+    if (a == type::s32) b == type::s32 ? form(std::int8_t{}, std::int8_t{}) : form(std::int8_t{}, std::uint8_t{});
+    else b == type::s32 ? form(std::uint8_t{}, std::int8_t{}) : form(std::uint8_t{}, std::uint8_t{});
+  };
+  table["mul24"] = [](decoding& d) {
+    const bool hi = d.take("hi");
+    if (!hi && !d.take("lo")) return d.refuse("this form");
+    const type t = d.take_type();
+    const auto form = [&](auto zero) {
+      using T = decltype(zero);
+      hi ? make2<typename product24<T>::hi, T, T, T>(d) : make2<typename product24<T>::lo, T, T, T>(d);
+    };
+    if (t == type::u32) form(std::uint32_t{});
+    else if (t == type::s32) form(std::int32_t{});
+    else d.refuse("this type");
+  };
+  table["mad24"] = [](decoding& d) {
+    const bool hi = d.take("hi"), sat = d.take("sat");
+    if (!hi && !d.take("lo")) return d.refuse("this form");
+    const type t = d.take_type();
+    const auto form = [&](auto zero) {
+      using T = decltype(zero);
+      hi ? make3<typename product24<T>::mad_hi, T, T, T, T>(d) : make3<typename product24<T>::mad_lo, T, T, T, T>(d);
+    };
+    using s = std::int32_t;
+    if (sat) return hi && t == type::s32 ? make3<product24<s>::mad_hi_sat, s, s, s, s>(d) : d.refuse(".sat of this form");
+    if (t == type::u32) form(std::uint32_t{});
+    else if (t == type::s32) form(s{});
+    else d.refuse("this type");
+  };
+  table["fns"] = [](decoding& d) {
+    using u = std::uint32_t;
+    d.take("b32");
+    make3<find_nth_set, u, u, u, u>(d);
+  };
+  table["bmsk"] = [](decoding& d) {
+    using u = std::uint32_t;
+    const bool clamp = d.take("clamp");
+    if (!clamp && !d.take("wrap")) return d.refuse("this form");
+    d.take("b32");
+    clamp ? make2<bit_mask<true>, u, u, u>(d) : make2<bit_mask<false>, u, u, u>(d);
+  };
+  table["szext"] = [](decoding& d) {
+    using u = std::uint32_t;
+    const bool clamp = d.take("clamp");
+    if (!clamp && !d.take("wrap")) return d.refuse("this form");
+    const type t = d.take_type();
+    if (t == type::u32) clamp ? make2<extend_field<u, true>, u, u, u>(d) : make2<extend_field<u, false>, u, u, u>(d);
+    else if (t == type::s32) clamp ? make2<extend_field<std::int32_t, true>, u, u, u>(d) : make2<extend_field<std::int32_t, false>, u, u, u>(d);
+    else d.refuse("this type");
   };
   table["sad"] = [](decoding& d) {
     const type t = d.take_type();

@@ -8,6 +8,7 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -154,6 +155,8 @@ inline void setp_typed(decoding& d, type t, comparing c) {
       })) d.refuse("this type");
 }
 
+inline void make_setp_pair(decoding& d, type from);
+
 inline void make_setp(decoding& d) {
   if (d.count() != 3 && d.count() != 4) return d.refuse("this operand count");
   if (d.take("and")) d.o.imm = with_and;
@@ -166,7 +169,7 @@ inline void make_setp(decoding& d) {
   type t = type::none;
   for (const auto& m : d.in.modifiers)
     if (type_named(m) != type::none) t = type_named(m);
-  if (t == type::f16x2 || t == type::bf16x2) return d.refuse("packed comparison");
+  if (t == type::f16x2 || t == type::bf16x2) return make_setp_pair(d, t);
   const auto c = take_comparison(d);
   if (!c) return d.refuse("this comparison");
   d.source(c->swapped ? 2 : 1, width_of(t));
@@ -180,67 +183,187 @@ inline void make_setp(decoding& d) {
   setp_typed(d, t, *c);
 }
 
-// set: all ones (or 1.0) where the comparison holds. Rare: one loop does every
-// form, in doubles, which hold all 32-bit integers. imm packs the comparison, the
-// source type and what is asked.
-inline constexpr std::int64_t set_swapped = 1 << 16, set_negated = 1 << 17, set_ftz = 1 << 18, set_one = 1 << 19;
+// set: all ones (or 1.0) where the comparison holds, after it met a predicate.
+// Rare: one loop does every form. imm packs the comparison, the source type, the
+// width of a target and what is asked; the low bits are those of `boolean`.
+inline constexpr int set_by = 8, set_type = 16, set_width = 24;
+inline constexpr std::int64_t set_swapped = std::int64_t{1} << 32, set_ftz = std::int64_t{1} << 33, set_one = std::int64_t{1} << 34;
 
-[[nodiscard]] inline double set_operand(std::uint32_t bits, type t, bool ftz) noexcept {
+template <typename T>
+[[nodiscard]] bool compares(comparison by, T a, T b) noexcept {
+  switch (by) {
+    case comparison::eq: return eq::f(a, b);
+    case comparison::lt: return lt::f(a, b);
+    case comparison::le: return le::f(a, b);
+    case comparison::ne: return ne::f(a, b);
+    case comparison::num: return num::f(a, b);
+  }
+  return false;
+}
+
+[[nodiscard]] inline std::uint64_t lane_bits(warp& w, ref r, std::uint8_t width, int l) noexcept {
+  std::uint64_t out = 0;
+  std::memcpy(&out, w.file + r.offset + static_cast<std::size_t>(l) * width, width);
+  return out;
+}
+
+[[nodiscard]] inline bool compares(std::uint64_t a, std::uint64_t b, type t, comparison by, bool ftz) noexcept {
+  const auto halves = [&](auto kind) {
+    using K = decltype(kind);
+    const auto x = static_cast<std::uint16_t>(a), y = static_cast<std::uint16_t>(b);
+    return compares(by, K::to(ftz ? flushed_half<K>(x) : x), K::to(ftz ? flushed_half<K>(y) : y));
+  };
   switch (t) {
-    case type::f32: return ftz ? flushed(std::bit_cast<float>(bits)) : std::bit_cast<float>(bits);
-    case type::s32: return static_cast<std::int32_t>(bits);
-    case type::f16x2: {
-      const auto h = static_cast<std::uint16_t>(bits);
-      return half_kind::to(ftz ? flushed_half<half_kind>(h) : h);
+    case type::f32: {
+      const auto x = std::bit_cast<float>(static_cast<std::uint32_t>(a)), y = std::bit_cast<float>(static_cast<std::uint32_t>(b));
+      return ftz ? compares(by, flushed(x), flushed(y)) : compares(by, x, y);
     }
-    case type::bf16x2: return bfloat_kind::to(static_cast<std::uint16_t>(bits));
-    default: return bits;
+    case type::f64: return compares(by, std::bit_cast<double>(a), std::bit_cast<double>(b));
+    case type::f16: case type::f16x2: return halves(half_kind{});
+    case type::bf16: case type::bf16x2: return halves(bfloat_kind{});
+    case type::s16: return compares(by, static_cast<std::int16_t>(a), static_cast<std::int16_t>(b));
+    case type::s32: return compares(by, static_cast<std::int32_t>(a), static_cast<std::int32_t>(b));
+    case type::s64: return compares(by, static_cast<std::int64_t>(a), static_cast<std::int64_t>(b));
+    default: return compares(by, a, b);
   }
 }
 
-inline void run_set(warp& w, const op& o, lane_mask active) {
-  const auto by = static_cast<comparison>(o.imm & 0xff);
-  const auto t = static_cast<type>((o.imm >> 8) & 0xff);
-  const bool halves = t == type::f16x2 || t == type::bf16x2;
-  const auto hit = [&](std::uint32_t x, std::uint32_t y) {
-    const double a = set_operand(o.imm & set_swapped ? y : x, t, o.imm & set_ftz), b = set_operand(o.imm & set_swapped ? x : y, t, o.imm & set_ftz);
-    bool yes = false;
-    switch (by) {
-      case comparison::eq: yes = eq::f(a, b); break;
-      case comparison::lt: yes = lt::f(a, b); break;
-      case comparison::le: yes = le::f(a, b); break;
-      case comparison::ne: yes = ne::f(a, b); break;
-      case comparison::num: yes = num::f(a, b); break;
-    }
-    return yes != ((o.imm & set_negated) != 0);
-  };
-  const std::uint32_t one = !(o.imm & set_one) ? (halves ? 0xffffu : 0xffffffffu) : t == type::f16x2 ? 0x3c00u : 0x3f80u;
-  std::uint32_t out[warp_lanes];
+// Lanes where the comparison of the part at `shift` holds.
+[[nodiscard]] inline lane_mask compared_lanes(warp& w, const op& o, unsigned shift) noexcept {
+  const auto t = static_cast<type>((o.imm >> set_type) & 0xff);
+  const auto by = static_cast<comparison>((o.imm >> set_by) & 0xff);
+  const std::uint8_t width = width_of(t);
+  lane_mask out = 0;
   for (int l = 0; l < warp_lanes; ++l) {
-    const std::uint32_t a = w.lanes<std::uint32_t>(o.s[0])[l], b = w.lanes<std::uint32_t>(o.s[1])[l];
-    out[l] = hit(a, b) ? one : 0;
-    if (halves && hit(a >> 16, b >> 16)) out[l] |= one << 16;
+    const std::uint64_t a = lane_bits(w, o.s[0], width, l) >> shift, b = lane_bits(w, o.s[1], width, l) >> shift;
+    out |= static_cast<lane_mask>(compares(o.imm & set_swapped ? b : a, o.imm & set_swapped ? a : b, t, by, o.imm & set_ftz)) << l;
   }
-  keep(w, o.d[0], out, active);
+  if (o.imm & result_negated) out = ~out;
+  const lane_mask third = (o.imm & third_negated) ? ~w.predicate(o.s[2]) : w.predicate(o.s[2]);
+  switch (o.imm & 3) {
+    case with_and: return out & third;
+    case with_or: return out | third;
+    case with_xor: return out ^ third;
+    default: return out;
+  }
+}
+
+[[nodiscard]] constexpr bool is_pair(type t) noexcept { return t == type::f16x2 || t == type::bf16x2; }
+
+inline void run_set(warp& w, const op& o, lane_mask active) {
+  const auto t = static_cast<type>((o.imm >> set_type) & 0xff);
+  const auto width = static_cast<std::uint8_t>(o.imm >> set_width);
+  const bool pair = is_pair(t);
+  std::uint64_t one = pair ? 0xffffu : 0xffffffffu;
+  if (o.imm & set_one) one = !pair && width == 4 ? 0x3f800000u : t == type::f16x2 || t == type::f16 ? 0x3c00u : 0x3f80u;
+  const lane_mask low = compared_lanes(w, o, 0), high = pair ? compared_lanes(w, o, 16) : 0;
+  for (int l = 0; l < warp_lanes; ++l) {
+    if (!((active >> l) & 1u)) continue;
+    const std::uint64_t out = ((low >> l) & 1u ? one : 0) | ((high >> l) & 1u ? one << 16 : 0);
+    std::memcpy(w.file + o.d[0].offset + static_cast<std::size_t>(l) * width, &out, width);
+  }
+}
+
+// setp of two halves: a predicate for each.
+inline void run_setp_pair(warp& w, const op& o, lane_mask active) {
+  const lane_mask out[2] = {compared_lanes(w, o, 0), compared_lanes(w, o, 16)};
+  for (int i = 0; i < o.targets; ++i) {
+    lane_mask& d = w.predicate(o.d[i]);
+    d = (d & ~active) | (out[i] & active);
+  }
+}
+
+[[nodiscard]] inline lane_mask compared_taint(warp& w, const op& o, std::uint64_t part) noexcept {
+  const std::uint8_t width = width_of(static_cast<type>((o.imm >> set_type) & 0xff));
+  lane_mask bad = (o.imm & 3) != alone ? predicate_taint(w, o.s[2]) : 0;
+  for (int l = 0; l < warp_lanes; ++l)
+    for (int i = 0; i < 2; ++i) {
+      std::uint64_t u = 0;
+      std::memcpy(&u, w.shade + o.s[i].offset + static_cast<std::size_t>(l) * width, width);
+      bad |= static_cast<lane_mask>((u & part) != 0) << l;
+    }
+  return bad;
+}
+inline void taint_set(warp& w, const op& o, lane_mask active) {
+  const lane_mask bad = compared_taint(w, o, ~std::uint64_t{0});
+  if (static_cast<std::uint8_t>(o.imm >> set_width) == 2) shade_whole<std::uint16_t>(w, o.d[0], bad, active);
+  else shade_whole<std::uint32_t>(w, o.d[0], bad, active);
+}
+inline void taint_set_pair(warp& w, const op& o, lane_mask active) {
+  const lane_mask low = compared_taint(w, o, 0xffff), high = compared_taint(w, o, 0xffff0000u);
+  std::uint32_t bits[warp_lanes];
+  for (int l = 0; l < warp_lanes; ++l) bits[l] = ((low >> l) & 1u ? 0xffffu : 0u) | ((high >> l) & 1u ? 0xffff0000u : 0u);
+  shade_lanes(w, o.d[0], bits, active);
+}
+inline void taint_setp_pair(warp& w, const op& o, lane_mask active) {
+  shade_predicate(w, o.d[0], compared_taint(w, o, 0xffff), active);
+  if (o.targets > 1) shade_predicate(w, o.d[1], compared_taint(w, o, 0xffff0000u), active);
+}
+
+// The comparison of `set` and of `setp` on pairs: fills in imm and the sources
+// from operand 1 on.
+inline bool take_general_comparison(decoding& d, type from, comparing c) {
+  if (c.of_floats && is_integer(from)) {
+    d.refuse("this comparison of integers");
+    return false;
+  }
+  if (is_bits(from) && c.by != comparison::eq && c.by != comparison::ne) {
+    d.refuse("an order of bits");
+    return false;
+  }
+  if (c.by == comparison::ne && is_integer(from)) {
+    c.by = comparison::eq;
+    c.negated = !c.negated;
+  }
+  const bool ftz = (from == type::f32 || from == type::f16 || from == type::f16x2) && d.take("ftz");
+  d.o.imm |= (static_cast<std::int64_t>(c.by) << set_by) | (static_cast<std::int64_t>(from) << set_type) | (c.swapped ? set_swapped : 0) |
+             (ftz ? set_ftz : 0) | (c.negated ? std::int64_t{result_negated} : 0);
+  d.source(1, width_of(from));
+  d.source(2, width_of(from));
+  if (d.count() == 4) {
+    d.source(3, 0);
+    if (d.in.operands[3].negated) d.o.imm |= third_negated;
+  }
+  return d.refusal.empty();
+}
+
+// .and, .or or .xor with a fourth operand, or neither; false when refused.
+inline bool take_boolean(decoding& d) {
+  if (d.take("and")) d.o.imm = with_and;
+  else if (d.take("or")) d.o.imm = with_or;
+  else if (d.take("xor")) d.o.imm = with_xor;
+  if ((d.o.imm != alone) == (d.count() == 4) && (d.count() == 3 || d.count() == 4)) return true;
+  d.refuse("an operand count of " + std::to_string(d.count()));
+  return false;
 }
 
 inline void make_set(decoding& d) {
-  if (!d.want(3)) return;
+  if (!take_boolean(d)) return;
   const auto c = take_comparison(d);
   if (!c) return d.refuse("this comparison");
   const type to = d.take_type(), from = d.take_type();
-  const bool halves = from == type::f16x2 || from == type::bf16x2;
-  const bool ones = to == type::u32 || to == type::s32;
-  const bool integers = from == type::u32 || from == type::s32 || from == type::b32;
-  if (!(ones && (halves || integers || from == type::f32)) && !(halves && to == from)) return d.refuse("this pair of types");
-  if (integers && c->of_floats) return d.refuse("this comparison of integers");
-  d.o.imm = static_cast<std::int64_t>(c->by) | (static_cast<std::int64_t>(c->as_unsigned ? type::u32 : from) << 8) |
-            (c->swapped ? set_swapped : 0) | (c->negated ? set_negated : 0) | (ones ? 0 : set_one);
-  if ((from == type::f32 || from == type::f16x2) && d.take("ftz")) d.o.imm |= set_ftz;
-  d.target(0, 4);
-  d.source(1, 4);
-  d.source(2, 4);
-  d.does(&run_set, halves ? &taint_halves<2> : &taint_whole<4, 4, 4>);
+  const std::uint8_t width = width_of(to);
+  const bool half = from == type::f16 || from == type::bf16, pair = is_pair(from);
+  const bool words = to == type::u32 || to == type::s32, shorts = to == type::u16 || to == type::s16;
+  const bool known = pair ? words || to == from : half ? words || shorts || to == from
+                     : (is_integer(from) && width_of(from) >= 2 && width_of(from) <= 8) || from == type::f32 || from == type::f64 ? words || to == type::f32 : false;
+  if (!known) return d.refuse("this pair of types");
+  d.o.imm |= (words || shorts ? 0 : set_one) | (static_cast<std::int64_t>(width) << set_width);
+  d.target(0, width);
+  if (!take_general_comparison(d, from, *c)) return;
+  d.does(&run_set, pair ? &taint_set_pair : &taint_set);
+}
+
+inline void make_setp_pair(decoding& d, type from) {
+  d.o.targets = 0;
+  const auto& out = d.in.operands[0];
+  d.target_of(out, 0);
+  if (!out.pair.empty()) d.target_of(out.pair[0], 0);
+  const auto c = take_comparison(d);
+  if (!c) return d.refuse("this comparison");
+  d.take_type();
+  if (!take_general_comparison(d, from, *c)) return;
+  d.does(&run_setp_pair, &taint_setp_pair);
 }
 
 template <typename T>
@@ -275,6 +398,51 @@ inline void make_selp(decoding& d) {
   if (width == 2) d.does(&run_selp<std::uint16_t>, &taint_selp<std::uint16_t>);
   else if (width == 4) d.does(&run_selp<std::uint32_t>, &taint_selp<std::uint32_t>);
   else if (width == 8) d.does(&run_selp<std::uint64_t>, &taint_selp<std::uint64_t>);
+  else d.refuse("this type");
+}
+
+// The third operand decides: 0 or more, or not (less, or NaN).
+template <typename T, typename C, bool Ftz>
+void run_slct(warp& w, const op& o, lane_mask active) {
+  alignas(64) T out[warp_lanes];
+  for (int l = 0; l < warp_lanes; ++l) {
+    C c = w.lanes<C>(o.s[2])[l];
+    if constexpr (Ftz) c = flushed(c);
+    out[l] = c >= 0 ? w.lanes<T>(o.s[0])[l] : w.lanes<T>(o.s[1])[l];
+  }
+  keep(w, o.d[0], out, active);
+}
+template <typename T, typename C, bool Ftz>
+void taint_slct(warp& w, const op& o, lane_mask active) {
+  const lane_mask bad = lane_taint<std::uint32_t>(w, o.s[2]);
+  T bits[warp_lanes];
+  for (int l = 0; l < warp_lanes; ++l) {
+    C c = w.lanes<C>(o.s[2])[l];
+    if constexpr (Ftz) c = flushed(c);
+    bits[l] = (bad >> l) & 1u ? static_cast<T>(~T{0}) : c >= 0 ? w.shades<T>(o.s[0])[l] : w.shades<T>(o.s[1])[l];
+  }
+  shade_lanes(w, o.d[0], bits, active);
+}
+
+inline void make_slct(decoding& d) {
+  if (!d.want(4)) return;
+  const bool ftz = d.take("ftz");
+  const type t = d.take_type(), by = d.take_type();
+  const std::uint8_t width = width_of(t);
+  if ((by != type::s32 && by != type::f32) || (ftz && by != type::f32)) return d.refuse("these types");
+  d.target(0, width);
+  d.source(1, width);
+  d.source(2, width);
+  d.source(3, 4);
+  const auto form = [&](auto zero) {
+    using T = decltype(zero);
+    if (by == type::s32) d.does(&run_slct<T, std::int32_t, false>, &taint_slct<T, std::int32_t, false>);
+    else if (ftz) d.does(&run_slct<T, float, true>, &taint_slct<T, float, true>);
+    else d.does(&run_slct<T, float, false>, &taint_slct<T, float, false>);
+  };
+  if (width == 2) form(std::uint16_t{});
+  else if (width == 4) form(std::uint32_t{});
+  else if (width == 8) form(std::uint64_t{});
   else d.refuse("this type");
 }
 
@@ -359,6 +527,9 @@ inline void make_pack(decoding& d, std::uint8_t whole) {
   if (whole == 4 && part == 2) d.does(&run_pack<std::uint32_t, std::uint16_t>, &taint_pack<std::uint32_t, std::uint16_t>);
   else if (whole == 8 && part == 4) d.does(&run_pack<std::uint64_t, std::uint32_t>, &taint_pack<std::uint64_t, std::uint32_t>);
   else if (whole == 8 && part == 2) d.does(&run_pack<std::uint64_t, std::uint16_t>, &taint_pack<std::uint64_t, std::uint16_t>);
+  else if (whole == 2 && part == 1) d.does(&run_pack<std::uint16_t, std::uint8_t>, &taint_pack<std::uint16_t, std::uint8_t>);
+  else if (whole == 4 && part == 1) d.does(&run_pack<std::uint32_t, std::uint8_t>, &taint_pack<std::uint32_t, std::uint8_t>);
+  else if (whole == 16 && part == 8) d.does(&run_pack<unsigned __int128, std::uint64_t>, &taint_pack<unsigned __int128, std::uint64_t>);
   else d.refuse("packing of this width");
 }
 
@@ -377,6 +548,9 @@ inline void make_unpack(decoding& d, std::uint8_t whole) {
   if (whole == 4 && part == 2) d.does(&run_unpack<std::uint32_t, std::uint16_t>, &taint_unpack<std::uint32_t, std::uint16_t>);
   else if (whole == 8 && part == 4) d.does(&run_unpack<std::uint64_t, std::uint32_t>, &taint_unpack<std::uint64_t, std::uint32_t>);
   else if (whole == 8 && part == 2) d.does(&run_unpack<std::uint64_t, std::uint16_t>, &taint_unpack<std::uint64_t, std::uint16_t>);
+  else if (whole == 2 && part == 1) d.does(&run_unpack<std::uint16_t, std::uint8_t>, &taint_unpack<std::uint16_t, std::uint8_t>);
+  else if (whole == 4 && part == 1) d.does(&run_unpack<std::uint32_t, std::uint8_t>, &taint_unpack<std::uint32_t, std::uint8_t>);
+  else if (whole == 16 && part == 8) d.does(&run_unpack<unsigned __int128, std::uint64_t>, &taint_unpack<unsigned __int128, std::uint64_t>);
   else d.refuse("unpacking of this width");
 }
 
@@ -384,14 +558,16 @@ inline void make_mov_of(decoding& d, std::uint8_t width) {
   if (width == 2) d.does(&run_mov<std::uint16_t>, &taint_mov<std::uint16_t>);
   else if (width == 4) d.does(&run_mov<std::uint32_t>, &taint_mov<std::uint32_t>);
   else if (width == 8) d.does(&run_mov<std::uint64_t>, &taint_mov<std::uint64_t>);
+  else if (width == 1) d.does(&run_mov<std::uint8_t>, &taint_mov<std::uint8_t>);
+  else if (width == 16) d.does(&run_mov<unsigned __int128>, &taint_mov<unsigned __int128>);
   else d.refuse("this type");
 }
 
 // %clock and %clock64: the count of warp instructions of the launch so far.
-template <typename T>
+template <typename T, int Shift = 0>
 void run_clock(warp& w, const op& o, lane_mask active) {
   alignas(64) T out[warp_lanes];
-  for (auto& x : out) x = static_cast<T>(w.launch->ticks);
+  for (auto& x : out) x = static_cast<T>(w.launch->ticks >> Shift);
   keep(w, o.d[0], out, active);
 }
 
@@ -415,7 +591,10 @@ inline void make_mov(decoding& d) {
   if (to.kind == operand::type::list) return fits(to) ? make_unpack(d, width) : d.refuse("this list");
   d.target(0, width);
   if (from.kind == operand::type::name && (from.text == "%clock" || from.text == "%clock64" || from.text == "%globaltimer" || from.text == "%clock_hi" || from.text == "%globaltimer_lo" || from.text == "%globaltimer_hi")) {
-    if (width == 8) d.does(&run_clock<std::uint64_t>, &taint_none<8>);
+    const bool high = from.text == "%clock_hi" || from.text == "%globaltimer_hi";
+    if (width == 8 && !high) d.does(&run_clock<std::uint64_t>, &taint_none<8>);
+    else if (width != 4) d.refuse("this type");
+    else if (high) d.does(&run_clock<std::uint32_t, 32>, &taint_none<4>);
     else d.does(&run_clock<std::uint32_t>, &taint_none<4>);
     return;
   }
@@ -481,9 +660,9 @@ inline void make_isspacep(decoding& d) {
 
 // ---- testp --------------------------------------------------------------------
 
-template <int Kind>  // finite infinite number notanumber normal subnormal
+template <int Kind, typename T>  // finite infinite number notanumber normal subnormal
 void run_testp(warp& w, const op& o, lane_mask active) {
-  const float* a = w.lanes<float>(o.s[0]);
+  const T* a = w.lanes<T>(o.s[0]);
   lane_mask out = 0;
   for (int l = 0; l < warp_lanes; ++l) {
     const int c = std::fpclassify(a[l]);
@@ -498,20 +677,24 @@ void run_testp(warp& w, const op& o, lane_mask active) {
 
 inline void make_testp(decoding& d) {
   static constexpr std::string_view kinds[6] = {"finite", "infinite", "number", "notanumber", "normal", "subnormal"};
-  static constexpr handler runs[6] = {&run_testp<0>, &run_testp<1>, &run_testp<2>, &run_testp<3>, &run_testp<4>, &run_testp<5>};
+  static constexpr handler runs[2][6] = {
+      {&run_testp<0, float>, &run_testp<1, float>, &run_testp<2, float>, &run_testp<3, float>, &run_testp<4, float>, &run_testp<5, float>},
+      {&run_testp<0, double>, &run_testp<1, double>, &run_testp<2, double>, &run_testp<3, double>, &run_testp<4, double>, &run_testp<5, double>}};
   int kind = -1;
   for (int i = 0; i < 6; ++i)
     if (d.take(kinds[i])) kind = i;
-  if (kind < 0 || d.take_type() != type::f32 || !d.want(2)) return d.refuse("this form");
+  const type t = d.take_type();
+  if (kind < 0 || (t != type::f32 && t != type::f64) || !d.want(2)) return d.refuse("this form");
   d.target(0, 0);
-  d.source(1, 4);
-  d.does(runs[kind], &taint_whole<0, 4>);
+  d.source(1, width_of(t));
+  t == type::f32 ? d.does(runs[0][kind], &taint_whole<0, 4>) : d.does(runs[1][kind], &taint_whole<0, 8>);
 }
 
 inline void add_select_rows(instruction_table& table) {
   table["setp"] = &make_setp;
   table["set"] = &make_set;
   table["selp"] = &make_selp;
+  table["slct"] = &make_slct;
   table["mov"] = &make_mov;
   table["cvta"] = &make_cvta;
   table["isspacep"] = &make_isspacep;

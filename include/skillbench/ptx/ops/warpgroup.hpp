@@ -22,11 +22,15 @@
 // Units   as in matrix.hpp, but for 8-bit floats, where Hopper keeps 13 bits below
 //         the largest exponent and cuts the sum to 13 bits: so does this.
 // Time    see warpgroup.hpp. D is computed at once; until wgmma.wait_group covers
-//         it, reading it (other than by a wgmma or a copy to another register),
-//         writing it, A's registers or the shared memory is in_flight_access.
-// Errors  missing_fence when registers that were written since the last
-//         wgmma.fence go in, on some path to here; when ordinary stores to an
-//         operand in shared memory have no fence.proxy.async behind them.
+//         it, an ordinary store to the operands in shared memory is
+//         in_flight_access. For races an operand is read at both.
+// Errors  missing_fence when ordinary stores to an operand in shared memory have
+//         no fence.proxy.async behind them.
+//         repaired_by_compiler, a note, for what ptxas sees and repairs, because
+//         it concerns registers: D read (other than by a wgmma or a copy to
+//         another register) or written in flight, A's registers written in
+//         flight; registers going in that were written since the last
+//         wgmma.fence, on some path to here.
 //         mask_misuse when the four warps do not execute the same wgmma in the
 //         same order with the same descriptors.
 // Source  PTX ISA 9.0, "Asynchronous Warpgroup Level Matrix Instructions". The
@@ -113,6 +117,7 @@ inline operand_piece take_piece(warp& w, std::uint32_t at) {
     if (guarded_access(w, of, 0, at, 16, false)) out.shadow = of.shadow.data() + at;
   }
   if (of.notes[at / 16].thread) check_fenced(w, of, 0, at, 16);
+  if (w.shared_races) w.shared_races->shared_lane(w, 0, at, 16, false);
   ++of.matrices.count[at / 16];
   w.flight.pieces.push_back({w.flight.newest, at / 16});
   return out;
@@ -158,10 +163,10 @@ inline void report_missing_warps(launch_state& launch, const wgmma_reads& all, s
 inline void check_flight(warp& w, const op& o, lane_mask active) {
   wgmma_flight& f = w.flight;
   const auto tell = [&](const char* does) {
-    if (!w.launch->seen->first(w.pc, code::in_flight_access)) return;
-    w.launch->seen->add(finding_at(*w.launch, w.pc, code::in_flight_access,
+    if (!w.launch->seen->first(w.pc, code::repaired_by_compiler)) return;
+    w.launch->seen->add(finding_at(*w.launch, w.pc, code::repaired_by_compiler,
                                    thread_words(w, std::countr_zero(active)) + does + " the wgmma of " + line_words(*w.launch, f.pc) +
-                                       ", which is in flight until a wgmma.wait_group covers it"));
+                                       ", which is in flight until a wgmma.wait_group covers it; ptxas puts a wait in (C7517)"));
   };
   const further& more = w.launch->code->more[o.more];
   if (o.run == &run_mov<std::uint32_t>) {
@@ -326,14 +331,14 @@ inline void run_wgmma(warp& w, const op& o, lane_mask active) {
   flight.newest = flight.committed + 1;
   flight.pending = true;
   flight.pc = w.shared->matrices.pc = w.pc;
-  if ((f.flags & unfenced) && w.launch->seen->first(w.pc, code::missing_fence))
-    w.launch->seen->add(finding_at(*w.launch, w.pc, code::missing_fence,
-                                   thread_words(w, lead) + " starts a wgmma with registers that were written since the last wgmma.fence"));
+  if ((f.flags & unfenced) && w.launch->seen->first(w.pc, code::repaired_by_compiler))
+    w.launch->seen->add(finding_at(*w.launch, w.pc, code::repaired_by_compiler,
+                                   thread_words(w, lead) + " starts a wgmma with registers that were written since the last wgmma.fence; ptxas puts one in (C7519)"));
   for (const ref& r : all.s) {
     if (flight.written[r.slot] > flight.done && &r < all.s.data() + 4 && from_registers &&
-        w.launch->seen->first(w.pc, code::in_flight_access))
-      w.launch->seen->add(finding_at(*w.launch, w.pc, code::in_flight_access,
-                                     thread_words(w, lead) + " multiplies accumulators of a wgmma that is in flight until a wgmma.wait_group covers it"));
+        w.launch->seen->first(w.pc, code::repaired_by_compiler))
+      w.launch->seen->add(finding_at(*w.launch, w.pc, code::repaired_by_compiler,
+                                     thread_words(w, lead) + " multiplies accumulators of a wgmma that is in flight until a wgmma.wait_group covers it; ptxas puts a wait in (C7517)"));
     flight.locked[r.slot] = flight.newest;
   }
   for (const ref& r : all.d) flight.written[r.slot] = flight.newest;
@@ -438,7 +443,11 @@ inline void run_wgmma_wait(warp& w, const op& o, lane_mask active) {
   wgmma_flight& f = w.flight;
   const auto left = static_cast<std::uint64_t>(o.imm);
   if (f.committed > left) f.done = std::max(f.done, static_cast<std::uint32_t>(f.committed - left));
-  while (f.first_piece < f.pieces.size() && f.pieces[f.first_piece].group <= f.done) --w.shared->matrices.count[f.pieces[f.first_piece++].index];
+  while (f.first_piece < f.pieces.size() && f.pieces[f.first_piece].group <= f.done) {
+    const std::uint32_t index = f.pieces[f.first_piece++].index;
+    --w.shared->matrices.count[index];
+    if (w.shared_races) w.shared_races->shared_lane(w, 0, 16ull * index, 16, false);
+  }
   if (f.first_piece == f.pieces.size()) {
     f.pieces.clear();
     f.first_piece = 0;

@@ -1,0 +1,284 @@
+#pragma once
+// html.hpp: records as one page that needs nothing else: no network, no server.
+//
+// Layer   7. Records in, the text of an HTML file out. The page itself is
+//         reports/page, bundled in page_asset.hpp; here are its data.
+// Shapes  Two JSON texts stand in the page: what is drawn at once, as columns of
+//         equal length, and a line for each record that is parsed when it is
+//         opened.
+// Trust   All that a model wrote stays inside JSON strings, where `<`, `>` and
+//         `&` are escaped, so nothing ends the element it stands in; the page
+//         puts it in as text. What changes the reading order is shown as U+FFFD. A content security policy allows the page's own
+//         script by its hash and no request at all.
+// Source  HTML Living Standard, "Restrictions on contents of raw text elements";
+//         Content Security Policy Level 3.
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <skillbench/effect.hpp>
+#include <skillbench/finding.hpp>
+#include <skillbench/json_record.hpp>
+#include <skillbench/json_text.hpp>
+#include <skillbench/record.hpp>
+#include <skillbench/reports/page_asset.hpp>
+#include <skillbench/version.hpp>
+
+namespace skillbench {
+
+// The source that was judged, by its hash, if it is kept.
+using source_of_hash =
+    std::function<std::optional<std::string>(const std::string& hash)>;
+
+struct html_limits {
+  std::size_t findings = 20;            // shown of one output
+  std::size_t source_bytes = 64 * 1024; // of one source
+  std::size_t all_source_bytes = std::size_t{64} << 20;  // then no more
+};
+
+namespace html_text {
+
+using json_text::json;
+
+// Of a UTF-8 text at `at`: the bytes of a character that changes the order in
+// which others are read (Unicode Standard Annex 9), 0 for any other.
+[[nodiscard]] inline std::size_t turns_text(std::string_view text,
+                                            std::size_t at) {
+  const auto one = text.substr(at, 3);
+  if (one.starts_with("\xd8\x9c")) return 2;
+  if (one.size() < 3) return 0;
+  const auto last = static_cast<unsigned char>(one[2]);
+  if (one.starts_with("\xe2\x80"))
+    return last == 0x8e || last == 0x8f || (last >= 0xaa && last <= 0xae) ? 3 : 0;
+  return one.starts_with("\xe2\x81") && last >= 0xa6 && last <= 0xa9 ? 3 : 0;
+}
+
+// JSON that may stand in a script element.
+[[nodiscard]] inline std::string embedded(const json& it) {
+  const std::string plain = json_text::line_of(it);
+  std::string safe;
+  safe.reserve(plain.size() + plain.size() / 16);
+  for (std::size_t at = 0; at < plain.size(); ++at) {
+    switch (plain[at]) {
+      case '<': safe += "\\u003c"; break;
+      case '>': safe += "\\u003e"; break;
+      case '&': safe += "\\u0026"; break;
+      default:
+        if (const std::size_t bytes = turns_text(plain, at)) {
+          safe += "\\ufffd";
+          at += bytes - 1;
+        } else {
+          safe += plain[at];
+        }
+    }
+  }
+  return safe;
+}
+
+[[nodiscard]] inline json write(const rungs& of) {
+  return {{"outputs", of.outputs}, {"kernel", of.kernel},
+          {"manifest", of.manifest}, {"compiles", of.compiles},
+          {"clean", of.clean}, {"right", of.right},
+          {"correct", of.correct}, {"unjudged", of.unjudged}};
+}
+
+[[nodiscard]] inline json write(const comparison& of) {
+  json made = {{"model", of.model}, {"task", of.task},
+               {"all_models", of.all_models}, {"all_tasks", of.all_tasks},
+               {"with", write(of.with)}, {"without", write(of.without)},
+               {"verdict", name(of.said)}, {"p", of.counted_p}};
+  if (of.if_fail.difference)
+    made["difference"] = {{"value", of.if_fail.difference->value},
+                          {"low", of.if_fail.difference->at95.low},
+                          {"high", of.if_fail.difference->at95.high}};
+  return made;
+}
+
+[[nodiscard]] inline json write(const effect& of) {
+  json made = {{"skill", of.skill}, {"words", words_of(of.over_all)},
+               {"over_all", write(of.over_all)}};
+  made["by_model"] = json::array();
+  for (const comparison& each : of.by_model)
+    made["by_model"].push_back(write(each));
+  made["by_stratum"] = json::array();
+  for (const comparison& each : of.by_stratum)
+    made["by_stratum"].push_back(write(each));
+  return made;
+}
+
+// The cases of one element type, added up.
+[[nodiscard]] inline json summed_cases(const record& one) {
+  struct sum {
+    std::size_t cases = 0, correct = 0;
+    double worst = 0;
+    std::uint64_t instructions = 0, loads = 0, stores = 0;
+  };
+  std::vector<std::pair<std::string, sum>> types;
+  for (const case_agreement& each : one.cases) {
+    auto at = std::find_if(types.begin(), types.end(), [&](const auto& known) {
+      return known.first == each.element_type;
+    });
+    if (at == types.end())
+      at = types.insert(types.end(), {each.element_type, {}});
+    ++at->second.cases;
+    at->second.correct += each.reached == outcome::correct;
+    if (!(each.worst_share <= at->second.worst))
+      at->second.worst = each.worst_share;
+    at->second.instructions += each.warp_instructions;
+    at->second.loads += each.global_load_sectors;
+    at->second.stores += each.global_store_sectors;
+  }
+  json made = json::array();
+  for (const auto& [type, of] : types)
+    made.push_back({{"element_type", type}, {"cases", of.cases},
+                    {"correct", of.correct},
+                    {"worst_share",
+                     std::isfinite(of.worst) ? json(of.worst) : json(nullptr)},
+                    {"warp_instructions", of.instructions},
+                    {"load_sectors", of.loads}, {"store_sectors", of.stores}});
+  return made;
+}
+
+[[nodiscard]] inline json details(const record& one,
+                                  const html_limits& limits) {
+  json made = {{"reason", one.reason}, {"device", one.device},
+               {"seed", one.seed}, {"speed", one.speed},
+               {"source_hash", one.source_hash}};
+  made["setting"] = json::object();
+  for (const auto& [key, value] : one.chosen) made["setting"][key] = value;
+  made["findings"] = json::array();
+  for (std::size_t i = 0; i < std::min(limits.findings, one.findings.size());
+       ++i)
+    made["findings"].push_back(json_text::write(one.findings[i]));
+  made["findings_left"] = one.findings.size() - made["findings"].size();
+  made["cases"] = summed_cases(one);
+  made["kernels"] = json::array();
+  for (const compiled_kernel& each : one.kernels)
+    made["kernels"].push_back(json_text::write(each));
+  return made;
+}
+
+// Words that many records share, as numbers.
+class word_list {
+ public:
+  [[nodiscard]] std::size_t number(const std::string& word) {
+    const auto [at, fresh] = known_.try_emplace(word, words_.size());
+    if (fresh) words_.push_back(word);
+    return at->second;
+  }
+  [[nodiscard]] const std::vector<std::string>& words() const noexcept {
+    return words_;
+  }
+
+ private:
+  std::map<std::string, std::size_t> known_;
+  std::vector<std::string> words_;
+};
+
+}  // namespace html_text
+
+// The same records, sources and seed give the same page. A record without an id
+// is named by its path, or by its place among the records.
+[[nodiscard]] inline std::string html_report(
+    std::span<const record> records, std::span<const effect> effects,
+    const source_of_hash& source = {}, const html_limits& limits = {}) {
+  using html_text::json;
+  html_text::word_list models, tasks, arms;
+  json outputs = {{"id", json::array()}, {"model", json::array()},
+                  {"task", json::array()}, {"arm", json::array()},
+                  {"outcome", json::array()}, {"tokens", json::array()},
+                  {"reason", json::array()}};
+  json sources = json::object();
+  std::set<std::string> devices, ids;
+  std::map<std::string, std::size_t> speeds;
+  std::size_t source_bytes = 0;
+  std::string lines;
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    const record& one = records[i];
+    std::string id = !one.of.id.empty()     ? one.of.id
+                     : !one.of.path.empty() ? one.of.path
+                                            : "output " + std::to_string(i + 1);
+    while (!ids.insert(id).second) id += " (" + std::to_string(i + 1) + ")";
+    outputs["id"].push_back(id);
+    outputs["model"].push_back(models.number(one.of.model));
+    outputs["task"].push_back(tasks.number(one.of.task));
+    outputs["arm"].push_back(arms.number(one.of.arm));
+    outputs["outcome"].push_back(static_cast<int>(one.what));
+    if (one.of.input_tokens || one.of.output_tokens)
+      outputs["tokens"].push_back(one.of.input_tokens.value_or(0) +
+                                  one.of.output_tokens.value_or(0));
+    else
+      outputs["tokens"].push_back(nullptr);
+    outputs["reason"].push_back(one.reason.substr(0, 200));
+    devices.insert(one.device);
+    ++speeds[one.speed.empty() ? "not measured" : one.speed];
+    if (i > 0) lines += '\n';
+    lines += html_text::embedded(html_text::details(one, limits));
+    if (!source || one.source_hash.empty() ||
+        sources.contains(one.source_hash) ||
+        source_bytes >= limits.all_source_bytes)
+      continue;
+    if (auto text = source(one.source_hash)) {
+      if (text->size() > limits.source_bytes) {
+        text->resize(limits.source_bytes);
+        *text += "\n// cut here: the rest is in the record's folder\n";
+      }
+      source_bytes += text->size();
+      sources[one.source_hash] = std::move(*text);
+    }
+  }
+
+  json data;
+  data["version"] = version;
+  data["outcomes"] = json::array();
+  for (int each = 0; each <= static_cast<int>(outcome::unjudged); ++each)
+    data["outcomes"].push_back(name(static_cast<outcome>(each)));
+  data["words"] = {{"model", models.words()}, {"task", tasks.words()},
+                   {"arm", arms.words()}};
+  data["devices"] = json::array();
+  for (const std::string& each : devices)
+    data["devices"].push_back(each.empty() ? "no device" : each);
+  data["speed"] = json::array();
+  for (const auto& [words, count] : speeds)
+    data["speed"].push_back({{"words", words}, {"outputs", count}});
+  data["effects"] = json::array();
+  for (const effect& each : effects)
+    data["effects"].push_back(html_text::write(each));
+  data["outputs"] = std::move(outputs);
+  data["sources"] = std::move(sources);
+
+  const auto as_text = [](std::string_view text) { return std::string(text); };
+  return "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src "
+         "'none'; script-src '" +
+         as_text(page_asset::script_hash) +
+         "'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\">\n"
+         "<meta name=\"viewport\" content=\"width=device-width, "
+         "initial-scale=1\">\n"
+         "<meta name=\"color-scheme\" content=\"light dark\">\n"
+         "<title>skillbench: " +
+         std::to_string(records.size()) +
+         " outputs</title>\n<style>" + as_text(page_asset::style) +
+         "</style>\n</head>\n<body>\n<div id=\"page\"><noscript>This report "
+         "draws itself with a script of its own; the same records are in the "
+         "folder it was made from.</noscript></div>\n"
+         "<script type=\"application/json\" id=\"data\">" +
+         html_text::embedded(data) +
+         "</script>\n<script type=\"application/json\" id=\"details\">" + lines +
+         "</script>\n<!-- Bundled in the script below:\n\n" +
+         as_text(page_asset::notice) + "\n-->\n<script>" + as_text(page_asset::script) +
+         "</script>\n</body>\n</html>\n";
+}
+
+}  // namespace skillbench

@@ -1,0 +1,299 @@
+// The page of a report. All that a model wrote is put in as text, never as HTML.
+import { h, render } from "preact";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import htm from "htm";
+import { barX, dot, plot, ruleX, text, tickX } from "@observablehq/plot";
+import { marked_source } from "./source.js";
+
+const html = htm.bind(h);
+const data = JSON.parse(document.getElementById("data").textContent);
+const detail_lines = document.getElementById("details").textContent.split("\n");
+const outputs = data.outputs; // columns of equal length
+const count = outputs.id.length;
+const rungs = ["outputs", "kernel", "manifest", "compiles", "clean", "right", "correct"];
+const arms = { with: "with the skill", without: "without" };
+const rows_a_page = 200;
+
+const detail_of = (index) => JSON.parse(detail_lines[index]);
+const outcome_of = (index) => data.outcomes[outputs.outcome[index]];
+const word = (column, index) => data.words[column][outputs[column][index]];
+const kind_of = (outcome) =>
+  outcome === "correct" ? "correct" : outcome === "unjudged" ? "unjudged" : "failed";
+const colour = (name) =>
+  getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
+const points = (x) => (x > 0 ? "+" : "") + Math.round(x * 100);
+
+// ---- where the reader is, in the address ----------------------------------
+
+const read_place = () => {
+  const place = {};
+  for (const [key, value] of new URLSearchParams(location.hash.slice(1))) place[key] = value;
+  return place;
+};
+const link_to = (place) => {
+  const said = new URLSearchParams();
+  for (const [key, value] of Object.entries(place)) if (value) said.set(key, value);
+  return "#" + said.toString();
+};
+
+function use_place() {
+  const [place, set] = useState(read_place);
+  useEffect(() => {
+    const follow = () => set(read_place());
+    addEventListener("hashchange", follow);
+    return () => removeEventListener("hashchange", follow);
+  }, []);
+  const go = (change) => {
+    const next = { ...read_place(), ...change };
+    history.replaceState(null, "", link_to(next));
+    set(next);
+  };
+  return [place, go];
+}
+
+// Redrawn when the colours change.
+function use_colours() {
+  const [turn, set] = useState(0);
+  useEffect(() => {
+    const dark = matchMedia("(prefers-color-scheme: dark)");
+    const follow = () => set((n) => n + 1);
+    dark.addEventListener("change", follow);
+    return () => dark.removeEventListener("change", follow);
+  }, []);
+  return turn;
+}
+
+function Picture({ draw, label, inputs }) {
+  const at = useRef();
+  const turn = use_colours();
+  useEffect(() => {
+    const made = draw();
+    made.setAttribute("role", "img");
+    made.setAttribute("aria-label", label);
+    at.current.replaceChildren(made);
+  }, [turn, ...(inputs ?? [])]);
+  return html`<div ref=${at}></div>`;
+}
+
+const Legend = () => html`<p class="faint">
+  ${Object.entries(arms).map(
+    ([arm, words]) => html`<span style="margin-right:1.2em"><span class="swatch" style=${"background:var(--" + arm + ")"}></span>${words}</span>`,
+  )}</p>`;
+
+// ---- the verdict and what it stands on ------------------------------------
+
+const verdict_class = (said) => (said.startsWith("costs") ? "costs" : said);
+const name_of = (cell) =>
+  (cell.all_models ? "" : cell.model || "(no model)") +
+  (cell.all_models || cell.all_tasks ? "" : ", ") +
+  (cell.all_tasks ? (cell.all_models ? "over all" : "") : cell.task);
+
+function Funnel({ cell }) {
+  const rows = rungs.slice(1).flatMap((rung) =>
+    ["with", "without"].map((arm) => ({
+      rung, arm, share: cell[arm].outputs ? (100 * cell[arm][rung]) / cell[arm].outputs : 0,
+      label: `${cell[arm][rung]} of ${cell[arm].outputs}` +
+        (cell[arm].unjudged && ["clean", "right", "correct"].includes(rung) ? ` + ${cell[arm].unjudged} unjudged` : ""),
+    })),
+  );
+  const draw = () => plot({
+    style: { fontSize: "12px" }, width: 720, height: 40 + rungs.length * 46, marginLeft: 88, marginRight: 150, marginBottom: 40,
+    x: { domain: [0, 100], label: "outputs that got this far (%)", grid: true, ticks: 5 },
+    fy: { domain: rungs.slice(1), label: null, padding: 0.18 },
+    y: { axis: null, domain: ["with", "without"] },
+    marks: [
+      barX(rows, { x: "share", y: "arm", fy: "rung", fill: (d) => colour(d.arm) }),
+      text(rows, { x: "share", y: "arm", fy: "rung", text: "label", textAnchor: "start", dx: 5, fill: "currentColor" }),
+    ],
+  });
+  return html`<figure>
+    <${Legend} />
+    <div class="scroll"><${Picture} draw=${draw} label="How many outputs of each arm reached each rung" inputs=${[cell]} /></div>
+  </figure>`;
+}
+
+function Lift({ effect }) {
+  const cells = [effect.over_all, ...effect.by_model, ...effect.by_stratum].filter((c) => c.difference);
+  const rows = cells.map((c) => ({ ...c, name: name_of(c), low: c.difference.low * 100, value: c.difference.value * 100, high: c.difference.high * 100 }));
+  const longest = Math.max(10, ...rows.map((r) => r.name.length));
+  const draw = () => plot({
+    style: { fontSize: "12px" }, width: 720, height: 76 + rows.length * 26, marginLeft: Math.min(320, 20 + longest * 7), marginRight: 30, marginBottom: 40,
+    x: { domain: [-100, 100], label: "correct outputs: with the skill minus without (points of 100)", grid: true, ticks: 9 },
+    y: { domain: rows.map((r) => r.name), label: null, tickFormat: (s) => (s.length > 42 ? s.slice(0, 41) + "\u2026" : s) },
+    marks: [
+      ruleX([0], { stroke: "currentColor" }),
+      ...rows.map((r) => ruleY_of(r)),
+      dot(rows, { x: "value", y: "name", r: 5, fill: (r) => said_colour(r.verdict) }),
+    ],
+  });
+  const said_colour = (said) => colour(said === "helps" ? "good" : said === "hurts" ? "bad" : "faint");
+  const ruleY_of = (r) => tick_between(r, said_colour(r.verdict));
+  return html`<figure>
+    <div class="scroll"><${Picture} draw=${draw} label="Difference of the rates of correct outputs, with 95% intervals" inputs=${[effect]} /></div>
+    <p class="faint">Dots are differences, lines their 95% intervals (unjudged outputs counted as failed). A line that crosses 0 says nothing yet.</p>
+    <div class="scroll"><table>
+      <caption>The same in numbers. p is corrected for the number of comparisons in its group.</caption>
+      <thead><tr><th>where</th><th class="number">with</th><th class="number">without</th><th class="number">difference</th><th class="number">95%</th><th class="number">p</th><th>verdict</th></tr></thead>
+      <tbody>${cells.map((c) => html`<tr>
+        <td>${name_of(c)}</td>
+        <td class="number">${c.with.correct} / ${c.with.outputs}</td>
+        <td class="number">${c.without.correct} / ${c.without.outputs}</td>
+        <td class="number">${points(c.difference.value)}</td>
+        <td class="number">${points(c.difference.low)} to ${points(c.difference.high)}</td>
+        <td class="number">${c.p < 0.001 ? "< 0.001" : c.p.toFixed(c.p < 0.1 ? 3 : 2)}</td>
+        <td>${c.verdict}</td></tr>`)}</tbody>
+    </table></div>
+  </figure>`;
+}
+const tick_between = (r, stroke) =>
+  barX([r], { x1: "low", x2: "high", y: "name", fill: stroke, fillOpacity: 0.75, insetTop: 9.5, insetBottom: 9.5 });
+
+function Tokens() {
+  const rows = [];
+  for (let i = 0; i < count; ++i)
+    if (outputs.tokens[i] !== null)
+      rows.push({ tokens: outputs.tokens[i], arm: word("arm", i), task: word("task", i) });
+  if (!rows.length) return html`<p class="faint">Not reported by these samples.</p>`;
+  const shown = rows.length > 4000 ? rows.filter((_, i) => i % Math.ceil(rows.length / 4000) === 0) : rows;
+  const tasks = [...new Set(rows.map((r) => r.task))].sort();
+  const names = { with_skill: "with", baseline: "without" };
+  const drawn = shown.filter((r) => names[r.arm]);
+  const draw = () => plot({
+    style: { fontSize: "12px" }, width: 720, height: 56 + tasks.length * 56, marginLeft: 110, marginRight: 20, marginBottom: 40,
+    x: { label: "tokens an output took (in and out)", grid: true, ticks: 6, tickFormat: (n) => n.toLocaleString("en") },
+    fy: { domain: tasks, label: null }, y: { axis: null, domain: ["with", "without"] },
+    marks: [tickX(drawn, { x: "tokens", y: (r) => names[r.arm], fy: "task", stroke: (r) => colour(names[r.arm]), strokeOpacity: drawn.length > 400 ? 0.25 : 0.9, strokeWidth: 2 })],
+  });
+  return html`<figure><${Legend} /><div class="scroll"><${Picture} draw=${draw} label="Tokens of each output by task and arm" /></div>
+    ${shown.length < rows.length && html`<p class="faint">${shown.length} of ${rows.length} outputs drawn.</p>`}</figure>`;
+}
+
+function Effect({ effect }) {
+  const said = effect.over_all.verdict;
+  const [head, ...rest] = effect.words.split(": ");
+  return html`<section aria-label=${"Effect of " + (effect.skill || "the skill")}>
+    <h1>${effect.skill ? `Skill ${effect.skill}` : "The skill"}: does it help a model to write CUDA kernels?</h1>
+    <div class=${"verdict " + verdict_class(said)}><strong>${head[0].toUpperCase() + head.slice(1)}</strong><span>${rest.join(": ")}</span></div>
+    <h2>How far outputs got</h2><${Funnel} cell=${effect.over_all} />
+    <h2>Difference, by model and task</h2><${Lift} effect=${effect} />
+  </section>`;
+}
+
+// ---- the outputs ----------------------------------------------------------
+
+const columns = [
+  ["id", "output"], ["model", "model"], ["task", "task"], ["arm", "arm"], ["outcome", "outcome"], ["tokens", "tokens"], ["reason", "why"],
+];
+const cell_text = (key, i) =>
+  key === "id" ? outputs.id[i] : key === "reason" ? outputs.reason[i] : key === "outcome" ? outcome_of(i) : key === "tokens" ? outputs.tokens[i] : word(key, i);
+
+function Outputs({ place, go }) {
+  const [shown, show] = useState(rows_a_page);
+  const chosen = useMemo(() => {
+    const sought = (place.q ?? "").toLowerCase();
+    const kept = [];
+    for (let i = 0; i < count; ++i) {
+      if (place.model && word("model", i) !== place.model) continue;
+      if (place.task && word("task", i) !== place.task) continue;
+      if (place.arm && word("arm", i) !== place.arm) continue;
+      if (place.outcome && outcome_of(i) !== place.outcome) continue;
+      if (sought && !outputs.id[i].toLowerCase().includes(sought) && !outputs.reason[i].toLowerCase().includes(sought)) continue;
+      kept.push(i);
+    }
+    const key = (place.sort ?? "").replace(/^-/, "");
+    if (columns.some(([name]) => name === key)) {
+      const sign = place.sort.startsWith("-") ? -1 : 1;
+      const value = key === "outcome" ? (i) => outputs.outcome[i] : (i) => cell_text(key, i) ?? -1;
+      kept.sort((a, b) => {
+        const x = value(a), y = value(b);
+        return sign * (x < y ? -1 : x > y ? 1 : a - b);
+      });
+    }
+    return kept;
+  }, [place.model, place.task, place.arm, place.outcome, place.q, place.sort]);
+  useEffect(() => show(rows_a_page), [chosen]);
+
+  const choice = (key, label, values) => html`<label>${label}<select value=${place[key] ?? ""} onChange=${(e) => go({ [key]: e.target.value })}>
+    <option value="">all</option>${values.map((v) => html`<option value=${v}>${v || "(none)"}</option>`)}</select></label>`;
+  const used = data.outcomes.filter((_, k) => outputs.outcome.includes(k));
+  const head = ([key, label]) => {
+    const now = place.sort === key ? "ascending" : place.sort === "-" + key ? "descending" : "none";
+    return html`<th aria-sort=${now} class=${key === "tokens" ? "number" : ""}><button onClick=${() => go({ sort: now === "ascending" ? "-" + key : key })}>
+      ${label}${now === "ascending" ? " \u2191" : now === "descending" ? " \u2193" : ""}</button></th>`;
+  };
+  const many = columns.filter(([key]) => key !== "model" || data.words.model.length > 1);
+  return html`<section><h2 id="outputs">Outputs</h2>
+    <div class="choices" role="search">
+      ${data.words.model.length > 1 && choice("model", "model", data.words.model)}
+      ${choice("task", "task", data.words.task)} ${choice("arm", "arm", data.words.arm)} ${choice("outcome", "outcome", used)}
+      <label>text in id or reason<input type="search" value=${place.q ?? ""} onInput=${(e) => go({ q: e.target.value })} /></label>
+      <span role="status" aria-live="polite" class="faint">${chosen.length} of ${count}</span>
+    </div>
+    <div class="scroll"><table id="table"><thead><tr>${many.map(head)}</tr></thead>
+      <tbody>${chosen.slice(0, shown).map((i) => html`<tr key=${i} class=${place.output === outputs.id[i] ? "shown" : ""}>
+        ${many.map(([key]) => key === "id" ? html`<td><a href=${link_to({ ...place, output: outputs.id[i] })}>${outputs.id[i]}</a></td>`
+          : key === "outcome" ? html`<td class=${kind_of(outcome_of(i))}>${outcome_of(i)}</td>`
+          : html`<td class=${key === "tokens" ? "number" : ""}>${cell_text(key, i) ?? "not reported"}</td>`)}
+      </tr>`)}</tbody></table></div>
+    ${chosen.length > shown && html`<p><button class="plain" onClick=${() => show(shown + rows_a_page)}>Show ${Math.min(rows_a_page, chosen.length - shown)} more</button></p>`}
+  </section>`;
+}
+
+// ---- one output -----------------------------------------------------------
+
+function Source({ hash, findings }) {
+  const source = data.sources[hash];
+  if (source === undefined) return html`<p class="faint">The source is not kept beside these records.</p>`;
+  const at = new Map();
+  for (const f of findings) if (f.line) at.set(f.line, [...(at.get(f.line) ?? []), f]);
+  return html`<pre tabindex="0" aria-label="source"><code>${marked_source(source).map((pieces, k) => html`
+    <span class=${"row" + (at.has(k + 1) ? " hit" : "")} data-line=${k + 1}>${pieces.map(([kind, words]) => (kind ? html`<span class=${kind}>${words}</span>` : words))}</span>
+    ${(at.get(k + 1) ?? []).map((f) => html`<span class=${"say " + f.severity}>${f.code}: ${f.what}</span>`)}`)}</code></pre>`;
+}
+
+function One({ id }) {
+  const title = useRef();
+  const index = outputs.id.indexOf(id);
+  useEffect(() => {
+    title.current?.focus({ preventScroll: true });
+    title.current?.scrollIntoView({ block: "start" });
+  }, [id]);
+  if (index < 0) return html`<section class="one"><h2 tabindex="-1" ref=${title}>There is no output ${id}</h2></section>`;
+  const told = detail_of(index);
+  const numbers = (n) => n.toLocaleString("en");
+  return html`<section class="one" aria-label=${"Output " + id}>
+    <h2 tabindex="-1" ref=${title} id="one">${id}: <span class=${kind_of(outcome_of(index))}>${outcome_of(index)}</span></h2>
+    <p>${told.reason || "Correct in every case."}</p>
+    <p class="faint">${[word("model", index), word("task", index), word("arm", index)].filter(Boolean).join(", ")}; judged on ${told.device}, seed ${told.seed}; speed ${told.speed}.
+      ${Object.keys(told.setting).length > 0 && " Tunables: " + Object.entries(told.setting).map(([k, v]) => k + " = " + v).join(", ") + "."}</p>
+    ${told.findings.length > 0 && html`<h3>Findings</h3><ul>${told.findings.map((f) => html`<li><strong class=${f.severity === "note" ? "faint" : "failed"}>${f.severity} ${f.code}</strong>${f.count > 1 && `, ${numbers(f.count)} times`}${f.line && `, line ${f.line}`}: ${f.what}
+      ${(f.element_type || f.case) && html` <span class="faint">(${[f.element_type, f.case && "case " + f.case].filter(Boolean).join(", ")})</span>`}</li>`)}</ul>`}
+    ${told.findings_left > 0 && html`<p class="faint">${told.findings_left} more in the record.</p>`}
+    ${told.cases.length > 0 && html`<h3>Cases</h3><div class="scroll"><table>
+      <caption>Share of the bound: the largest error of any element, as a share of what is allowed for it. Counts are exact.</caption>
+      <thead><tr><th>type</th><th class="number">correct</th><th class="number">cases</th><th class="number">share of the bound</th><th class="number">warp instructions</th><th class="number">sectors read</th><th class="number">sectors written</th></tr></thead>
+      <tbody>${told.cases.map((c) => html`<tr><td>${c.element_type}</td><td class="number">${c.correct}</td><td class="number">${c.cases}</td><td class="number">${c.worst_share === null ? "not finite" : c.worst_share.toPrecision(2)}</td>
+        <td class="number">${numbers(c.warp_instructions)}</td><td class="number">${numbers(c.load_sectors)}</td><td class="number">${numbers(c.store_sectors)}</td></tr>`)}</tbody></table></div>`}
+    ${told.kernels.length > 0 && html`<h3>Kernels</h3><div class="scroll"><table><caption>As ptxas tells.</caption>
+      <thead><tr><th>entry</th><th>type</th><th class="number">registers</th><th class="number">spilled bytes</th><th class="number">static shared</th></tr></thead>
+      <tbody>${told.kernels.map((k) => html`<tr><td><code>${k.entry}</code></td><td>${k.element_type}</td><td class="number">${k.registers ?? "not told"}</td><td class="number">${k.spill_stores ?? "not told"}</td><td class="number">${k.static_shared ?? "not told"}</td></tr>`)}</tbody></table></div>`}
+    <h3>Source</h3><${Source} hash=${told.source_hash} findings=${told.findings} />
+    <p><a href=${link_to({ ...read_place(), output: "" })}>Close</a></p>
+  </section>`;
+}
+
+function Page() {
+  const [place, go] = use_place();
+  return html`<main>
+    ${data.effects.map((e) => html`<${Effect} effect=${e} />`)}
+    ${data.effects.length === 0 && html`<h1>${count} outputs judged</h1><p>There is no output with a skill among them, so nothing is compared.</p>`}
+    <h2>Speed</h2>${data.speed.map((s) => html`<p>${s.outputs} outputs: ${s.words}.</p>`)}
+    <h2>Tokens</h2><${Tokens} />
+    <${Outputs} place=${place} go=${go} />
+    ${place.output && html`<${One} id=${place.output} />`}
+    <footer class="faint"><p>skillbench ${data.version}; ${count} records, judged on ${data.devices.join("; ")}. Primary endpoint: the rate of correct outputs.</p></footer>
+  </main>`;
+}
+
+render(html`<${Page} />`, document.getElementById("page"));
+document.documentElement.dataset.ready = "yes";
