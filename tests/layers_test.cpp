@@ -39,7 +39,8 @@ std::vector<std::string> all_headers() {
   std::vector<std::string> all;
   for (const char* room : rooms)
     for (const auto& each : fs::directory_iterator(source / room))
-      all.push_back(each.path().lexically_relative(source).string());
+      if (each.path().extension() == ".hpp")
+        all.push_back(each.path().lexically_relative(source).string());
   for (const auto& each : fs::recursive_directory_iterator(headers))
     if (each.path().extension() == ".hpp")
       all.push_back(each.path().lexically_relative(headers).string());

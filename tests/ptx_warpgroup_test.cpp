@@ -398,13 +398,18 @@ TEST_CASE("warpgroup: a matrix that leaves shared memory, an undefined descripto
 TEST_CASE("warpgroup: what is in flight is not touched before the wait") {
   CHECK(outcome(small()).findings.empty());
   const std::string commit = "wgmma.commit_group.sync.aligned;\n", wait = "wgmma.wait_group.sync.aligned 0;\n";
+  // Of registers ptxas sees the mistake and repairs it: a note.
   const auto finding = [&](const std::string& body, const std::string& after) {
     parts p;
     p.after = after;
     const auto told = outcome(body, p);
     CHECK(told.trouble == "");
-    const auto* f = find(told, code::in_flight_access);
-    return f ? f->what : std::string();
+    const auto* of_memory = find(told, code::in_flight_access);
+    if (of_memory) return of_memory->what;
+    const auto* of_registers = find(told, code::repaired_by_compiler);
+    if (!of_registers) return std::string();
+    CHECK(has(of_registers->what, "C7517"));
+    return of_registers->what;
   };
   CHECK(has(finding(small(), ""), "reads an accumulator"));
   CHECK(has(finding(small(), commit), "reads an accumulator"));
@@ -442,8 +447,10 @@ TEST_CASE("warpgroup: fences") {
   const auto findings = [](const std::string& body, const parts& p) {
     const auto told = outcome(body, p);
     CHECK(told.trouble == "");
-    const auto* f = find(told, code::missing_fence);
-    return f ? f->what : std::string();
+    const auto* of_memory = find(told, code::missing_fence);
+    if (of_memory) return of_memory->what;
+    const auto* of_registers = find(told, code::repaired_by_compiler);
+    return of_registers ? of_registers->what : std::string();
   };
   parts p;
   CHECK(findings(small(), p) == "");

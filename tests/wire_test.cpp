@@ -261,13 +261,13 @@ TEST_CASE("wire: a number that names no value of its kind is refused") {
     spoil(value);
     CHECK_FALSE(wire::decode<decltype(value)>(wire::encode(value)).ok());
   };
-  refuses(buffer{}, [](buffer& b) { b.use = static_cast<role>(3); });
+  refuses(buffer{}, [](buffer& b) { b.use = static_cast<role>(4); });
   refuses(buffer{}, [](buffer& b) { b.type = static_cast<element>(3); });
   refuses(fill{}, [](fill& f) { f.kind = static_cast<pattern>(200); });
   refuses(finding{}, [](finding& f) { f.kind = static_cast<code>(255); });
   refuses(finding{}, [](finding& f) { f.weight = static_cast<severity>(3); });
   refuses(kernel_argument{}, [](kernel_argument& a) {
-    a.kind = static_cast<kernel_argument::type>(3);
+    a.kind = static_cast<kernel_argument::type>(5);
   });
   refuses(wire::refusal{}, [](wire::refusal& r) {
     r.held.why = static_cast<reason>(0);
