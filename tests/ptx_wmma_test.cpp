@@ -55,7 +55,8 @@ struct stored_matrix {
   std::vector<int> x;
   stored_matrix(int r, int c, bool turned, const type& of, std::mt19937_64& from) : rows(r), columns(c), by_columns(turned), x(static_cast<std::size_t>(r * c)) {
     for (auto& v : x) v = any_of(of, from);
-    line = (turned ? r : c) + 128 / of.bits;  // 16 bytes more
+    const int unit = 128 / of.bits;  // a line is a multiple of 16 bytes, and here 16 more
+    line = ((turned ? r : c) + unit - 1) / unit * unit + unit;
     if (of.bits == 1) line = (turned ? r : c) + 128;
   }
   [[nodiscard]] int at(int i, int j) const { return x[static_cast<std::size_t>(i * columns + j)]; }
