@@ -17,6 +17,7 @@
 #include <skillbench/cli/ptx.hpp>
 #include <skillbench/cli/run.hpp>
 #include <skillbench/cli/selftest.hpp>
+#include <skillbench/cli/skill.hpp>
 #include <skillbench/cli/text.hpp>
 #include <skillbench/device/ptx.hpp>
 #include <skillbench/version.hpp>
@@ -56,6 +57,8 @@ namespace skillbench::cli {
   if (const auto* one = std::get_if<doctor_command>(&asked))
     return tell(*one, out);
 
+  if (const auto* one = std::get_if<skill_check_command>(&asked))
+    return tell(*one, out, trouble);
   if (const auto* one = std::get_if<ptx_command>(&asked))
     return tell(*one, &instruction_table, out, trouble);
 
