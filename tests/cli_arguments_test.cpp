@@ -30,7 +30,7 @@ bool has(const std::string& text, const std::string& part) {
 }
 
 const words commands{"run",    "check",   "families", "prompt", "selftest",
-                     "doctor", "skill",   "version",  "completion"};
+                     "doctor", "skill",   "import",   "version", "completion"};
 
 }  // namespace
 
@@ -80,6 +80,11 @@ TEST_CASE("cli/arguments: the other commands") {
   CHECK_FALSE(parsed<skill_check_command>({"skill", "check", "a", "--strict"})
                   .lenient);
   CHECK(parsed<skill_check_command>({"skill", "check", "--json", "a"}).json);
+  const auto import = parsed<import_upskill_command>(
+      {"import", "upskill", "runs", "--out", "there"});
+  CHECK(import.path == "runs");
+  CHECK(import.out == "there");
+  CHECK_FALSE(import.json);
   parsed<version_command>({"version"});
   parsed<version_command>({"--version"});
 }
@@ -108,6 +113,8 @@ TEST_CASE("cli/arguments: a value that makes no sense is refused") {
   refused({"check", "a", "b"});
   refused({"completion", "powershell"});
   refused({"skill"});
+  refused({"import", "runs"});
+  refused({"import", "upskill"});
   refused({"skill", "check"});
   refused({"skill", "check", "a", "--strict", "--lenient"});
   refused({});

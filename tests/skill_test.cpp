@@ -69,6 +69,9 @@ TEST_CASE("skill: tokens are estimated as the header says") {
   CHECK(estimated_tokens("") == 0);
   CHECK(estimated_tokens("a word here") == 3);
   CHECK(estimated_tokens("internationalization") == 3);  // 1 + 14 * 0.12
+  std::string long_words;
+  for (int i = 0; i < 10; ++i) long_words += "abcdefghijkl ";
+  CHECK(estimated_tokens(long_words) == 17);  // 10 * 1.72
   CHECK(estimated_tokens("12345678") == 3);
   CHECK(estimated_tokens("::::") == 1);  // 0.75 + 3 * 0.2
   CHECK(estimated_tokens("a\n\nb") == 3);
@@ -99,6 +102,7 @@ TEST_CASE("skill: what leads elsewhere or is code is no link") {
   CHECK(paths("`[](int x) { }` and ``a ` [b](c)``").empty());
   CHECK(paths("```cuda\nauto f = [](float x) { };\n```\n").empty());
   CHECK(paths("~~~~\n[a](b)\n~~~\n[a](c)\n~~~~\n[a](d)") == words{"d"});
+  CHECK(paths("```[a](b)\n[a](c)\n```\n").empty());
   CHECK(paths("f](x) [a](open").empty());
   CHECK(paths("[^1]: note").empty());
 }

@@ -90,6 +90,12 @@ struct skill_check_command {
   bool json = false;
 };
 
+struct import_upskill_command {
+  std::string path;
+  std::string out;  // "" means the default folder
+  bool json = false;
+};
+
 struct version_command {};
 
 struct completion_command {
@@ -105,7 +111,8 @@ struct said {
 using command =
     std::variant<run_command, check_command, families_command, prompt_command,
                  selftest_command, doctor_command, ptx_command, skill_check_command,
-                 version_command, completion_command, said>;
+                 import_upskill_command, version_command, completion_command,
+                 said>;
 
 inline constexpr const char* default_folder = "skillbench-results";
 
@@ -169,6 +176,7 @@ struct words {
   doctor_command doctor;
   ptx_command ptx;
   skill_check_command skill_check;
+  import_upskill_command import_upskill;
   completion_command completion;
   bool version = false, strict = false;
 
@@ -351,6 +359,31 @@ struct words {
         "  skillbench skill check --lenient ~/.claude/skills\n"
         "  skillbench skill check skills --json | jq -r '.flaws[].what'");
 
+    CLI::App* const to_import =
+        app.add_subcommand("import", "logs of other tools as records");
+    to_import->require_subcommand(1);
+    to_import->footer("Examples:\n  skillbench import upskill runs/");
+    CLI::App* const to_import_upskill = to_import->add_subcommand(
+        "upskill", "what upskill logged of its runs");
+    to_import_upskill
+        ->add_option("DIR", import_upskill.path,
+                     "its folder of runs, a batch or one run")
+        ->required()
+        ->type_name("");
+    to_import_upskill
+        ->add_option("-o,--out", import_upskill.out,
+                     "folder for the records (default: skillbench-results)")
+        ->type_name("DIR");
+    to_import_upskill->add_flag(
+        "--json", import_upskill.json,
+        "records as JSON lines on standard output and nothing else; kept in a "
+        "folder only with --out");
+    to_import_upskill->footer(
+        "Examples:\n"
+        "  skillbench import upskill runs/\n"
+        "  skillbench import upskill runs/2026_01_22_13_10 --out "
+        "results/upskill");
+
     app.add_subcommand("version", "the version of this program")
         ->footer("Examples:\n  skillbench version");
 
@@ -473,6 +506,7 @@ struct words {
   if (known.app.got_subcommand("doctor")) return known.doctor;
   if (known.app.got_subcommand("ptx")) return known.ptx;
   if (known.app.got_subcommand("skill")) return known.skill_check;
+  if (known.app.got_subcommand("import")) return known.import_upskill;
   if (known.app.got_subcommand("completion")) return known.completion;
   return said{known.app.help(), exit_code::misuse};
 }

@@ -14,6 +14,7 @@
 #include <skillbench/cli/devices.hpp>
 #include <skillbench/cli/doctor.hpp>
 #include <skillbench/cli/families.hpp>
+#include <skillbench/cli/import.hpp>
 #include <skillbench/cli/ptx.hpp>
 #include <skillbench/cli/run.hpp>
 #include <skillbench/cli/selftest.hpp>
@@ -58,6 +59,8 @@ namespace skillbench::cli {
     return tell(*one, out);
 
   if (const auto* one = std::get_if<skill_check_command>(&asked))
+    return tell(*one, out, trouble);
+  if (const auto* one = std::get_if<import_upskill_command>(&asked))
     return tell(*one, out, trouble);
   if (const auto* one = std::get_if<ptx_command>(&asked))
     return tell(*one, &instruction_table, out, trouble);
