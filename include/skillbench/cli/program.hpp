@@ -14,9 +14,11 @@
 #include <skillbench/cli/devices.hpp>
 #include <skillbench/cli/doctor.hpp>
 #include <skillbench/cli/families.hpp>
+#include <skillbench/cli/import.hpp>
 #include <skillbench/cli/ptx.hpp>
 #include <skillbench/cli/run.hpp>
 #include <skillbench/cli/selftest.hpp>
+#include <skillbench/cli/skill.hpp>
 #include <skillbench/cli/text.hpp>
 #include <skillbench/device/ptx.hpp>
 #include <skillbench/version.hpp>
@@ -56,6 +58,10 @@ namespace skillbench::cli {
   if (const auto* one = std::get_if<doctor_command>(&asked))
     return tell(*one, out);
 
+  if (const auto* one = std::get_if<skill_check_command>(&asked))
+    return tell(*one, out, trouble);
+  if (const auto* one = std::get_if<import_upskill_command>(&asked))
+    return tell(*one, out, trouble);
   if (const auto* one = std::get_if<ptx_command>(&asked))
     return tell(*one, &instruction_table, out, trouble);
 
