@@ -186,6 +186,7 @@ report launch(const request& asked) {
   ptx::machine machine(global, seen);
   ptx::launch_plan plan;
   plan.cold = 0;
+  plan.counters = asked.counters;
   plan.grid = asked.grid;
   plan.block = asked.cta;
   plan.cluster = asked.cluster;
@@ -211,6 +212,9 @@ report launch(const request& asked) {
     out.barriers = done.value().barriers;
     out.thread_instructions = done.value().thread_instructions;
     out.warp_instructions = done.value().warp_instructions;
+    out.load_sectors = done.value().load_sectors;
+    out.store_sectors = done.value().store_sectors;
+    out.counted = done.value().detail;
   }
   out.findings = seen.findings();
   out.bytes.resize(asked.blocks.size());

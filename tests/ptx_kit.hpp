@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <string_view>
@@ -78,6 +79,7 @@ struct request {
   std::vector<skillbench::ptx::tensor_map> maps;  // after those; `address` is
                                                   // the number of a block
   bool share_registers = true;         // see ptx/allocate.hpp
+  bool counters = false;               // see counters.hpp
 };
 
 struct report {
@@ -85,6 +87,8 @@ struct report {
   std::vector<skillbench::finding> findings;
   std::vector<std::string> bytes, shadows;  // of each block after the launch
   std::uint64_t barriers = 0, thread_instructions = 0, warp_instructions = 0;
+  std::uint64_t load_sectors = 0, store_sectors = 0;
+  std::optional<skillbench::launch_counters> counted;
   std::uint64_t file_bytes = 0;  // of a warp's registers
 };
 

@@ -117,9 +117,17 @@ class remote final : public device {
       if (bytes > 0) most += static_cast<std::uint64_t>(bytes) + 64;
       most = std::min(most, wire::most_frame_bytes);
     }
+    if (asked.counters)
+      most = std::min(most + asked.launches.size() * most_counted_lines *
+                                 sizeof(line_counts),
+                      wire::most_frame_bytes);
     auto told = ask<run_report>(wire::message::run, "run",
                                 wire::encode(asked), limits_.run, most);
     if (!told) return told;
+    if (told.value().launches.size() >
+        (asked.counters ? asked.launches.size() : 0))
+      return ended(reason::child_protocol, "run",
+                   "its answer holds counters that were not asked for");
     for (const output_bytes& each : told.value().outputs) {
       const auto count = static_cast<std::int64_t>(asked.buffers.size());
       const bool named = each.buffer >= 0 && each.buffer < count &&
