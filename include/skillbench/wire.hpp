@@ -141,7 +141,7 @@ void fields(A& with, T& it) {
 template <typename A, like<event_counts> T>
 void fields(A& with, T& it) {
   with(it.warp_instructions, it.thread_instructions, it.tensor_operations);
-  each_event(it, [&](std::string_view, auto& number) { with(number); });
+  each_event(it, [&](const char*, auto& number) { with(number); });
 }
 
 template <typename A, like<line_counts> T>
