@@ -1151,3 +1151,82 @@ TEST_CASE("check: a fault accepts nothing") {
             .error()
             .why == reason::bad_argument);
 }
+
+// ---- counting ----------------------------------------------------------------
+
+namespace {
+
+// Counts the rows of the case as warp instructions, when a job asks for it.
+fake_device counting_device() {
+  return fake_device(right_but(
+      [](const job& asked, std::vector<double>&, run_report& made) {
+        if (!asked.counters) return;
+        launch_counters one;
+        one.kernel = asked.launches[0].entry;
+        one.lines = {{4, {}}};
+        one.total.warp_instructions[0] =
+            static_cast<std::uint64_t>(asked.launches[0].grid.x);
+        made.launches = {one};
+      }));
+}
+
+counted_case counted_on(device& on, const checked& seen, const counting& how) {
+  const auto from = norm_candidate();
+  return count_case(from, block_128, image_of(from), norm_family(),
+                    element::f16, seen.cases, on, 9, how);
+}
+
+}  // namespace
+
+TEST_CASE("check: the largest public case that ran is counted, in a run of its own") {
+  auto on = counting_device();
+  auto family = norm_family();
+  const auto seen = outcome_on(on, family, norm_candidate(), element::f16);
+  for (const job& each : on.jobs) CHECK_FALSE(each.counters);
+  const std::size_t before = on.jobs.size();
+
+  auto told = counted_on(on, seen, {true, "", true});
+  CHECK(told.missing.empty());
+  REQUIRE(told.launches.size() == 1);
+  CHECK(told.launches[0].test_case == "large");
+  CHECK(told.launches[0].element_type == "half");
+  CHECK(told.launches[0].launch == 0);
+  CHECK(told.launches[0].of.kernel == "_Z1k");
+  CHECK(told.launches[0].of.total.warp_instructions[0] == 300);
+  CHECK(told.launches[0].of.lines.size() == 1);
+  REQUIRE(on.jobs.size() == before + 1);
+  CHECK(on.jobs.back().counters);
+  CHECK(on.jobs.back().schedule == 0);
+
+  told = counted_on(on, seen, {true, "odd", false});
+  REQUIRE(told.launches.size() == 1);
+  CHECK(told.launches[0].test_case == "odd");
+  CHECK(told.launches[0].of.lines.empty());
+
+  // One that was cut short says nothing, nor one of another type.
+  auto some = seen;
+  for (auto& each : some.cases)
+    if (each.test_case == "large") each.reached = outcome::faults;
+  told = counted_on(on, some, {true, "", true});
+  REQUIRE(told.launches.size() == 1);
+  CHECK(told.launches[0].test_case != "large");
+  told = counted_on(on, some, {true, "large", true});
+  CHECK(told.launches.empty());
+  CHECK(told.missing == "case `large` did not run to its end");
+  for (auto& each : some.cases) each.reached = outcome::unjudged;
+  CHECK(counted_on(on, some, {true, "", true}).missing ==
+        "no public case ran to its end");
+}
+
+TEST_CASE("check: a count that cannot be had is a reason") {
+  auto right = right_device();
+  const auto seen = outcome_on(right, norm_family(), norm_candidate(), element::f16);
+  CHECK(counted_on(right, seen, {true, "", true}).missing ==
+        "the device does not count");
+  auto broken = fake_device([](const job&) -> result<run_report> {
+    return fault{reason::child_died, "it is gone"};
+  });
+  CHECK(counted_on(broken, seen, {true, "", true}).missing == "it is gone");
+  broken.load_fault = fault{reason::not_supported, "not this"};
+  CHECK(counted_on(broken, seen, {true, "", true}).missing == "not this");
+}

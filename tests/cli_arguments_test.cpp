@@ -69,6 +69,12 @@ TEST_CASE("cli/arguments: the other commands") {
   CHECK(parsed<completion_command>({"completion", "zsh"}).shell == "zsh");
   CHECK(parsed<run_command>({"run", "a", "--cache", "c"}).cache.folder == "c");
   CHECK(parsed<check_command>({"check", "a", "--no-cache"}).cache.off);
+  CHECK_FALSE(check.counters);
+  const auto counts = parsed<check_command>(
+      {"check", "a", "--counters", "--case", "cols_1"});
+  CHECK(counts.counters);
+  CHECK(counts.test_case == "cols_1");
+  CHECK(parsed<run_command>({"run", "a", "--counters"}).counters);
   CHECK(parsed<selftest_command>({"selftest", "--no-cache"}).cache.off);
   CHECK(parsed<doctor_command>({"doctor", "--cache=c"}).cache.folder == "c");
   CHECK_FALSE(parsed<run_command>({"run", "a"}).cache.off);
@@ -111,6 +117,7 @@ TEST_CASE("cli/arguments: a value that makes no sense is refused") {
   refused({"run", "x", "--cache", "c", "--no-cache"});
   refused({"check"});
   refused({"check", "a", "b"});
+  refused({"check", "a", "--case", "cols_1"});
   refused({"completion", "powershell"});
   refused({"skill"});
   refused({"import", "runs"});

@@ -166,6 +166,62 @@ TEST_CASE("program: check quotes the line") {
   CHECK(has(asked.out, "\"outcome\":\"no_kernel\""));
 }
 
+TEST_CASE("program: check --counters counts one case") {
+  const folder here;
+  fs::copy_file(source + "/kernels/rmsnorm/baseline.cu", here.path / "k.cu");
+  const ran wrong = run(here, "check k.cu --counters --case cols_l");
+  CHECK(wrong.code == 2);
+  CHECK(has(wrong.trouble, "did you mean `cols_1`?"));
+
+  const ran told = run(here, "check k.cu --counters --case cols_1");
+  CHECK(told.code == 0);
+  CHECK(has(told.out, "\nlaunch 1 of 1, case cols_1\ncounted "));
+  CHECK(has(told.out, "float"));
+  CHECK(has(told.out, "bfloat16"));
+  CHECK(has(told.out, "\nwarp instructions "));
+  CHECK(has(told.out, "\nlines that cost most, float:\nline "));
+  CHECK_FALSE(has(run(here, "check k.cu").out, "counted"));
+
+  const ran asked = run(here, "check k.cu --counters --case cols_1 --json");
+  CHECK(asked.code == 0);
+  CHECK(lines(asked.out) == 1);
+  CHECK(has(asked.out, "\"counters\":[{\"case\":\"cols_1\",\"element_type\":\"float\",\"launch\":0,"));
+  CHECK(has(asked.out, "\"lines_of\":\"source\",\"lines\":[{\"line\":"));
+  // Counted again, and by a run beside others: the same.
+  const auto counters = [](const std::string& text) {
+    const std::size_t from = text.find("\"counters\":["), to = text.find("\"speed\":");
+    REQUIRE(from < to);
+    return text.substr(from, to - from);
+  };
+  CHECK(counters(run(here, "check k.cu --counters --case cols_1 --json").out) == counters(asked.out));
+  const ran one = run(here, "run k.cu --counters --json --jobs 1"), three = run(here, "run k.cu k.cu --counters --json --jobs 3");
+  CHECK(counters(one.out) == counters(three.out));
+  CHECK_FALSE(has(one.out, "\"lines\""));
+  CHECK(has(run(here, "run k.cu --json").out, "\"counters\":\"not measured\""));
+}
+
+TEST_CASE("program: ptx --counters counts lines of the PTX") {
+  const folder here;
+  here.write("k.ptx",
+             ".version 8.5\n.target sm_90a\n.address_size 64\n"
+             ".visible .entry k(.param .u64 y)\n{\n"
+             ".reg .b64 %rd<4>; .reg .b32 %r<4>;\n"
+             "ld.param.u64 %rd0, [y];\nmov.u32 %r0, %tid.x;\n"
+             "mul.wide.u32 %rd1, %r0, 128;\nadd.s64 %rd0, %rd0, %rd1;\n"
+             "st.global.u32 [%rd0], %r0;\nret;\n}\n");
+  const ran told = run(here, "ptx k.ptx --args out:u32[1024] --counters");
+  CHECK(told.code == 0);
+  CHECK(has(told.out, "global store requests        1\n"));
+  CHECK(has(told.out, "  sectors                   32\n"));
+  CHECK(has(told.out, "st.global.u32 [%rd0], %r0;\n"));
+  const ran asked = run(here, "ptx k.ptx --args out:u32[1024] --counters --json");
+  CHECK(has(asked.out, "\"launches\":[{\"kernel\":\"k\""));
+  CHECK(has(asked.out, "{\"line\":11,\"warp_instructions\":{\"store_global\":1}"));
+  CHECK_FALSE(has(run(here, "ptx k.ptx --args out:u32[1024] --json").out, "launches"));
+  // What is read and written comes back as well.
+  CHECK(has(run(here, "ptx k.ptx --args u32[1024]").out, "k: no finding\n  argument 1: 0 "));
+}
+
 TEST_CASE("program: records are not written over") {
   const folder here;
   here.write("out/m/baseline/geglu/1.md", prose);

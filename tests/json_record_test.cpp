@@ -65,6 +65,22 @@ record full_record() {
   agreed.global_load_sectors = 5;
   agreed.global_store_sectors = 6;
   it.cases = {agreed};
+  counted_launch counted{"c", "half", 1, {}};
+  counted.of.kernel = "_Z1k";
+  counted.of.barriers = 7;
+  counted.of.global_read_bytes = 64;
+  counted.of.global_written_bytes = 32;
+  event_counts& total = counted.of.total;
+  std::uint64_t next = 100;
+  for (auto& each : total.warp_instructions) each = ++next;
+  for (auto& each : total.thread_instructions) each = ++next;
+  for (auto& each : total.tensor_operations) each = ++next;
+  each_event(total, [&](const char*, std::uint64_t& each) { each = ++next; });
+  line_counts line{12, {}};
+  line.of.branches = 3;
+  counted.of.lines = {line, {14, total}};
+  it.counters = {counted};
+  it.not_counted = "not measured: float: too slow";
   it.speed = "not measured: no GPU";
   it.seconds = {{"extract", 0.001}, {"check", 2.5}};
   return it;
@@ -107,7 +123,43 @@ TEST_CASE("json_record: a record that is written is read back as it was") {
   CHECK(is.kernels[0].static_shared == 16);
   CHECK(is.cases[0].worst_share == 0.1);
   CHECK(is.cases[0].reached == outcome::unjudged);
+  CHECK(is.counters == was.counters);
+  CHECK(is.not_counted == "not measured: float: too slow");
   CHECK(is.seconds == was.seconds);
+}
+
+TEST_CASE("json_record: counters that nobody asked for are no zeros") {
+  const std::string line = write_record(record{});
+  CHECK(line.find("\"counters\":\"not measured\"") != std::string::npos);
+  auto read = read_record(line);
+  REQUIRE(read.ok());
+  CHECK(read.value().counters.empty());
+  CHECK(read.value().not_counted == "not measured");
+
+  // Of a line only what is not zero is written; all of it comes back.
+  record it;
+  it.not_counted.clear();
+  counted_launch one;
+  one.of.lines = {{3, {}}};
+  one.of.lines[0].of.branches = 2;
+  one.of.lines[0].of.warp_instructions[0] = 5;
+  it.counters = {one};
+  const std::string some = write_record(it);
+  CHECK(some.find("{\"line\":3,\"warp_instructions\":{\"integer\":5},"
+                  "\"branches\":2}") != std::string::npos);
+  CHECK(some.find("not_counted") == std::string::npos);
+  read = read_record(some);
+  REQUIRE(read.ok());
+  CHECK(read.value().counters == it.counters);
+  CHECK(read.value().not_counted.empty());
+
+  // A record from before there were counters.
+  std::string old = line;
+  const std::string key = "\"counters\":\"not measured\",";
+  old.erase(old.find(key), key.size());
+  read = read_record(old);
+  REQUIRE(read.ok());
+  CHECK(read.value().not_counted == "not measured");
 }
 
 TEST_CASE("json_record: missing tokens are told, never a zero") {

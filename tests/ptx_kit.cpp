@@ -197,6 +197,7 @@ report launch_as(const request& asked, ptx::native how) {
   plan.cold = 0;
   plan.how = how;
   plan.schedule = asked.schedule;
+  plan.counters = asked.counters;
   plan.grid = asked.grid;
   plan.block = asked.cta;
   plan.cluster = asked.cluster;
@@ -224,6 +225,9 @@ report launch_as(const request& asked, ptx::native how) {
     out.barriers = done.value().barriers;
     out.thread_instructions = done.value().thread_instructions;
     out.warp_instructions = done.value().warp_instructions;
+    out.load_sectors = done.value().load_sectors;
+    out.store_sectors = done.value().store_sectors;
+    out.counted = done.value().detail;
   }
   out.findings = seen.findings();
   out.bytes.resize(asked.blocks.size());

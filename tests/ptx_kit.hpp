@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <string_view>
@@ -82,6 +83,7 @@ struct request {
   // Kernels with the same parameters that are launched before, one after the
   // other on the same machine: text and entry.
   std::vector<std::pair<std::string, std::string>> before;
+  bool counters = false;               // see counters.hpp
 };
 
 struct report {
@@ -89,6 +91,8 @@ struct report {
   std::vector<skillbench::finding> findings;
   std::vector<std::string> bytes, shadows;  // of each block after the launch
   std::uint64_t barriers = 0, thread_instructions = 0, warp_instructions = 0;
+  std::uint64_t load_sectors = 0, store_sectors = 0;
+  std::optional<skillbench::launch_counters> counted;
   std::uint64_t file_bytes = 0;  // of a warp's registers
 };
 

@@ -58,7 +58,24 @@ job some_job() {
   asked.tensor_maps = {map};
   asked.seed = 9;
   asked.most_instructions = 10;
+  asked.counters = true;
   return asked;
+}
+
+launch_counters some_counters() {
+  launch_counters told;
+  told.kernel = "_Z1k";
+  told.barriers = 1;
+  told.global_read_bytes = 2;
+  told.global_written_bytes = 3;
+  told.of_ptx = true;
+  std::uint64_t next = 100;
+  for (auto& each : told.total.warp_instructions) each = ++next;
+  for (auto& each : told.total.thread_instructions) each = ++next;
+  for (auto& each : told.total.tensor_operations) each = ++next;
+  each_event(told.total, [&](const char*, auto& each) { each = ++next; });
+  told.lines = {{7, told.total}, {9, {}}};
+  return told;
 }
 
 run_report some_report() {
@@ -66,6 +83,7 @@ run_report some_report() {
   told.findings = {some_finding(), finding{}};
   told.outputs = {{3, std::string(100'000, 'o')}};
   told.counted = {1, 2, 3, 4, 5};
+  told.launches = {some_counters(), {}};
   told.cpu_seconds = 0.25;
   return told;
 }
@@ -161,6 +179,7 @@ TEST_CASE("wire: every field of a finding comes back") {
 
 TEST_CASE("wire: every field of a job comes back") {
   const job back = again(some_job());
+  CHECK(back.counters);
   REQUIRE(back.buffers.size() == 2);
   const buffer& each = back.buffers[0];
   CHECK(each.name == "x");
@@ -201,6 +220,9 @@ TEST_CASE("wire: every field of a job comes back") {
 
 TEST_CASE("wire: every field of a report comes back") {
   const run_report back = again(some_report());
+  REQUIRE(back.launches.size() == 2);
+  CHECK(back.launches[0] == some_counters());
+  CHECK(back.launches[1] == launch_counters{});
   REQUIRE(back.findings.size() == 2);
   CHECK(back.findings[0].what == some_finding().what);
   REQUIRE(back.outputs.size() == 1);

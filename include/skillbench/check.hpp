@@ -597,4 +597,71 @@ inline constexpr std::int64_t most_partial_elements = 4 << 20;
   return made;
 }
 
+// ---- counting --------------------------------------------------------------
+
+struct counting {
+  bool wanted = false;
+  std::string test_case;  // a public one; "" the largest that ran to its end
+  bool lines = true;
+};
+
+struct counted_case {
+  std::vector<counted_launch> launches;
+  std::string missing;  // why there are none
+};
+
+// Runs a public case of a candidate that was checked once more, in the plain
+// order and at addresses that an allocator gives, and counts. Whatever comes
+// of that changes no verdict, so a fault is a reason.
+[[nodiscard]] inline counted_case count_case(
+    const candidate& from, const setting& chosen, const image& compiled,
+    const family& asked, element type, std::span<const case_agreement> told,
+    device& on, std::uint64_t seed, const counting& how) {
+  counted_case made;
+  const auto ran = [&](const test_case& of) {
+    return std::any_of(told.begin(), told.end(), [&](const auto& each) {
+      return each.test_case == of.name && each.element_type == name(type) &&
+             each.reached >= outcome::wrong &&
+             each.reached != outcome::unjudged;
+    });
+  };
+  const auto sorted = smallest_first(asked, asked.cases);
+  if (!sorted) {
+    made.missing = sorted.error().what;
+    return made;
+  }
+  const test_case* picked = nullptr;
+  for (const test_case* each : sorted.value())
+    if (ran(*each) && (how.test_case.empty() || how.test_case == each->name))
+      picked = each;
+  if (picked == nullptr) {
+    made.missing = how.test_case.empty()
+                       ? "no public case ran to its end"
+                       : "case `" + how.test_case + "` did not run to its end";
+    return made;
+  }
+  auto planned = plan_case(from, chosen, compiled, asked, *picked, type, seed);
+  if (!planned) {
+    made.missing = planned.error().what;
+    return made;
+  }
+  job& todo = planned.value().asked;
+  todo.counters = true;
+  if (const auto loaded = on.load(compiled.ptx); !loaded) {
+    made.missing = loaded.error().what;
+    return made;
+  }
+  auto report = on.run(todo);
+  if (!report || report.value().launches.empty()) {
+    made.missing = report ? "the device does not count" : report.error().what;
+    return made;
+  }
+  for (launch_counters& each : report.value().launches) {
+    if (!how.lines) each.lines.clear();
+    made.launches.push_back({picked->name, std::string(name(type)),
+                             made.launches.size(), std::move(each)});
+  }
+  return made;
+}
+
 }  // namespace skillbench

@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include <skillbench/counters.hpp>
 #include <skillbench/fault.hpp>
 #include <skillbench/fill.hpp>
 #include <skillbench/finding.hpp>
@@ -118,9 +119,12 @@ struct job {
   // Not 0: how long CTAs and warps run before others do is drawn from the seed,
   // from one instruction to as long as they can.
   std::uint64_t schedule = 0;
+  // Each launch is counted in detail, which takes longer; tensors then lie as
+  // an allocator aligns them, at multiples of 256 bytes.
+  bool counters = false;
 };
 
-// Exact counts over all launches of a job.
+// Exact counts over all launches of a job, of any job. A store is an atomic too.
 struct counters {
   std::uint64_t warp_instructions = 0;
   std::uint64_t thread_instructions = 0;  // sum of active lanes
@@ -139,6 +143,7 @@ struct run_report {
   std::vector<finding> findings;  // without case and element: the caller's
   std::vector<output_bytes> outputs;
   counters counted;
+  std::vector<launch_counters> launches;  // when the job asks for them
   double cpu_seconds = 0.0;
   std::string printed;             // by the kernels, as much as is kept
   std::uint64_t printed_lost = 0;  // bytes that were not

@@ -44,6 +44,7 @@ namespace skillbench {
 struct plan {
   std::uint64_t seed = 1;
   int schedules = 0;  // runs of each case; 0: two of small outputs, else one
+  counting count;  // of launches, beside the verdict
   // Saves time when many candidates of one family are judged, nothing else;
   // one thread's own.
   reference_cache* references = nullptr;
@@ -305,6 +306,24 @@ inline void keep_kernels(record& told, const std::vector<compiled>& images) {
   return done{};
 }
 
+// Counts what the launches of one case do, for every element type.
+inline void count(record& told, const candidate& asked,
+                  const std::vector<compiled>& images, const family& of,
+                  device& on, const plan& how) {
+  if (!how.count.wanted) return;
+  std::string missing;
+  for (const compiled& each : images) {
+    counted_case seen = count_case(asked, each.chosen, each.made, of, each.type,
+                                   told.cases, on, how.seed, how.count);
+    std::move(seen.launches.begin(), seen.launches.end(),
+              std::back_inserter(told.counters));
+    if (!seen.missing.empty())
+      missing += (missing.empty() ? "not measured: " : "; ") +
+                 std::string(name(each.type)) + ": " + seen.missing;
+  }
+  told.not_counted = missing;
+}
+
 [[nodiscard]] inline result<record> evaluate(const sample& given,
                                              std::span<const family> known,
                                              device& on, const plan& how) {
@@ -317,6 +336,7 @@ inline void keep_kernels(record& told, const std::vector<compiled>& images) {
   told.of.output.clear();
   told.device = on.name();
   told.seed = how.seed;
+  if (how.count.wanted) told.not_counted = "not measured: it did not run";
 
   const extracted pieces = [&] {
     const story::stopwatch watch(told, stage::extract);
@@ -349,6 +369,7 @@ inline void keep_kernels(record& told, const std::vector<compiled>& images) {
     return judge(told, *read.found, built.value().images, *asked, on, how);
   }();
   if (!judged) return judged.error();
+  count(told, *read.found, built.value().images, *asked, on, how);
 
   told.reached = stage::done;
   told.speed = told.what == outcome::correct

@@ -16,6 +16,7 @@
 
 #include <skillbench/fault.hpp>
 #include <skillbench/finding.hpp>
+#include <skillbench/json_counters.hpp>
 #include <skillbench/json_sample.hpp>
 #include <skillbench/json_text.hpp>
 #include <skillbench/record.hpp>
@@ -64,6 +65,14 @@ inline json write(const case_agreement& it) {
           {"global_store_sectors", it.global_store_sectors}};
 }
 
+inline json write(const counted_launch& it) {
+  json made = {{"case", it.test_case},
+               {"element_type", it.element_type},
+               {"launch", it.launch}};
+  made.update(write(it.of));
+  return made;
+}
+
 inline json write(const record& it) {
   const auto tokens = [](const std::optional<std::int64_t>& count) {
     return count ? json(*count) : json("not reported");
@@ -105,6 +114,14 @@ inline json write(const record& it) {
   made["cases"] = json::array();
   for (const case_agreement& one : it.cases)
     made["cases"].push_back(write(one));
+  if (it.counters.empty()) {
+    made["counters"] = it.not_counted;
+  } else {
+    made["counters"] = json::array();
+    for (const counted_launch& one : it.counters)
+      made["counters"].push_back(write(one));
+    put(made, "not_counted", it.not_counted);
+  }
   made["speed"] = it.speed;
   made["seconds"] = json::object();
   for (const auto& [key, time] : it.seconds)
@@ -156,6 +173,14 @@ inline bool read(reader& in, const value& from, case_agreement& into) {
                     into.global_store_sectors);
 }
 
+inline bool read(reader& in, const value& from, counted_launch& into) {
+  return in.object(from, "the counters of a launch") &&
+         read_text(in, from, "case", into.test_case) &&
+         read_text(in, from, "element_type", into.element_type) &&
+         read_count(in, from, "launch", into.launch) &&
+         read(in, from, into.of);
+}
+
 template <typename T>
 bool read_all(reader& in, const value& from, std::string_view key,
               std::vector<T>& into) {
@@ -200,6 +225,15 @@ inline bool read_record(reader& in, const value& from, record& into) {
       !read_text(in, from, "speed", into.speed, any_length))
     return false;
 
+  if (const value* const it = from.find("counters"); !is_absent(it)) {
+    const bool some = it->kind == type::array;
+    if (some) into.not_counted.clear();
+    if (some ? !read_all(in, from, "counters", into.counters) ||
+                   !read_text(in, from, "not_counted", into.not_counted,
+                              any_length)
+             : !read_text(in, from, "counters", into.not_counted, any_length))
+      return false;
+  }
   if (const value* const it = from.find("setting"); !is_absent(it)) {
     if (!in.object(*it, "an object of tunables")) return false;
     for (const value& one : it->items)

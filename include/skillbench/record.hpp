@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include <skillbench/counters.hpp>
 #include <skillbench/finding.hpp>
 #include <skillbench/manifest.hpp>
 #include <skillbench/sample.hpp>
@@ -45,6 +46,16 @@ struct case_agreement {
   std::uint64_t global_load_sectors = 0, global_store_sectors = 0;
 };
 
+// What one launch did, counted in a run of its own.
+struct counted_launch {
+  std::string test_case;
+  std::string element_type;
+  std::uint64_t launch = 0;  // which of the case, from 0
+  launch_counters of;
+
+  bool operator==(const counted_launch&) const = default;
+};
+
 struct compiled_kernel {
   std::string element_type;
   std::string entry, lowered;
@@ -69,6 +80,9 @@ struct record {
   setting chosen;                 // tunables, as judged
   std::vector<compiled_kernel> kernels;
   std::vector<case_agreement> cases;
+  std::vector<counted_launch> counters;  // of one public case, when asked for
+  std::string not_counted = "not measured";  // why some or all are absent; ""
+                                             // when none is
   std::string speed;              // "not measured: no GPU", until measured
   std::vector<std::pair<std::string, double>> seconds;  // per stage, wall
 };

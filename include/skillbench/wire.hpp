@@ -12,6 +12,7 @@
 // Trust   The checksum finds accidents. It keeps no secret and stops no forger.
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <concepts>
 #include <cstddef>
@@ -24,6 +25,7 @@
 #include <utility>
 #include <vector>
 
+#include <skillbench/counters.hpp>
 #include <skillbench/device.hpp>
 #include <skillbench/fault.hpp>
 #include <skillbench/fill.hpp>
@@ -127,7 +129,7 @@ void fields(A& with, T& it) {
 template <typename A, like<job> T>
 void fields(A& with, T& it) {
   with(it.buffers, it.launches, it.tensor_maps, it.seed, it.most_instructions,
-       it.ctas, it.schedule);
+       it.ctas, it.schedule, it.counters);
 }
 
 template <typename A, like<counters> T>
@@ -136,12 +138,27 @@ void fields(A& with, T& it) {
        it.global_store_sectors, it.barriers);
 }
 
+template <typename A, like<event_counts> T>
+void fields(A& with, T& it) {
+  with(it.warp_instructions, it.thread_instructions, it.tensor_operations);
+  each_event(it, [&](const char*, auto& number) { with(number); });
+}
+
+template <typename A, like<line_counts> T>
+void fields(A& with, T& it) { with(it.line, it.of); }
+
+template <typename A, like<launch_counters> T>
+void fields(A& with, T& it) {
+  with(it.kernel, it.total, it.barriers, it.global_read_bytes,
+       it.global_written_bytes, it.of_ptx, it.lines);
+}
+
 template <typename A, like<output_bytes> T>
 void fields(A& with, T& it) { with(it.buffer, it.bytes, it.first); }
 
 template <typename A, like<run_report> T>
 void fields(A& with, T& it) {
-  with(it.findings, it.outputs, it.counted, it.cpu_seconds, it.printed, it.printed_lost);
+  with(it.findings, it.outputs, it.counted, it.launches, it.cpu_seconds, it.printed, it.printed_lost);
 }
 
 // A text on its own, and nothing at all.
@@ -202,6 +219,10 @@ class writer {
   template <typename T>
   void put(const std::vector<T>& values) {
     put(static_cast<std::uint64_t>(values.size()));
+    for (const T& value : values) put(value);
+  }
+  template <typename T, std::size_t N>
+  void put(const std::array<T, N>& values) {
     for (const T& value : values) put(value);
   }
   template <typename T>
@@ -299,6 +320,10 @@ class reader {
     if (!count(size, std::min<std::uint64_t>(left_.size(), most_items)))
       return;
     for (; size > 0 && !trouble_; --size) get(values.emplace_back());
+  }
+  template <typename T, std::size_t N>
+  void get(std::array<T, N>& values) {
+    for (T& value : values) get(value);
   }
   template <typename T>
     requires std::is_class_v<T>

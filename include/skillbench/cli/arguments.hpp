@@ -42,6 +42,7 @@ struct run_command {
   int jobs = 1;
   bool json = false;
   bool resume = false;
+  bool counters = false;
   cache_choice cache;
 };
 
@@ -50,6 +51,8 @@ struct check_command {
   std::string device = "auto";
   std::uint64_t seed = 1;
   int schedules = 0;
+  bool counters = false;
+  std::string test_case;  // to count; "": the largest that is run
   bool json = false;
   cache_choice cache;
 };
@@ -211,6 +214,9 @@ struct words {
     to_run->add_flag("--resume", run.resume,
                      "keep what the folder has records of already, however "
                      "it ended, and judge only the rest");
+    to_run->add_flag("--counters", run.counters,
+                     "keep exact counts of the launches of each output's "
+                     "largest public case in its record");
     to_run->add_flag("--json", run.json,
                      "records as JSON lines on standard output and nothing "
                      "else; kept in a folder only with --out or --resume");
@@ -244,11 +250,22 @@ struct words {
         ->type_name("N")
         ->check(CLI::Range(1, 1000));
     add_cache(*to_check, check.cache);
+    auto* const counters = to_check->add_flag(
+        "--counters", check.counters,
+        "count what the launches of one case do: instructions, sectors, bank "
+        "conflicts, tensor operations, by source line");
+    to_check
+        ->add_option("--case", check.test_case,
+                     "the public case to count (default: the largest that ran "
+                     "to its end)")
+        ->type_name("NAME")
+        ->needs(counters);
     to_check->add_flag("--json", check.json, "the record as a JSON line");
     to_check->footer(
         "Examples:\n"
         "  skillbench check kernel.cu\n"
         "  skillbench check kernel.cu --schedules 8\n"
+        "  skillbench check kernel.cu --counters --case cols_1\n"
         "  skillbench check answer.md --family layernorm --json");
 
     CLI::App* const to_families =
@@ -321,7 +338,8 @@ struct words {
         ->add_option("--budget", ptx.most_instructions,
                      "stop after N warp instructions (default: 4 billion)")
         ->type_name("N");
-    to_ptx->add_flag("--counters", ptx.counters, "exact counts of the launch");
+    to_ptx->add_flag("--counters", ptx.counters,
+                     "exact counts of the launch, by source line");
     to_ptx->add_flag("--json", ptx.json, "one JSON object");
     to_ptx->add_flag("--list", ptx.list,
                      "every instruction of sm_90a, and which are not supported");

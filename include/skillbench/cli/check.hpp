@@ -17,6 +17,7 @@
 #include <vector>
 
 #include <skillbench/cli/arguments.hpp>
+#include <skillbench/cli/counters.hpp>
 #include <skillbench/cli/devices.hpp>
 #include <skillbench/cli/families.hpp>
 #include <skillbench/cli/summary.hpp>
@@ -153,6 +154,44 @@ inline void print_cases(const record& told, stream& out) {
   }
 }
 
+// The launches of the case that was counted, each with a column for every
+// element type; the lines are those of the first.
+inline void print_counters(const record& told, const excerpt* from,
+                           stream& out) {
+  if (!told.not_counted.empty())
+    for (const std::string& each :
+         wrapped("counters: " + printable(told.not_counted), out.width()))
+      out.line(each);
+  std::vector<std::uint64_t> launches;
+  for (const counted_launch& each : told.counters)
+    if (std::find(launches.begin(), launches.end(), each.launch) ==
+        launches.end())
+      launches.push_back(each.launch);
+  std::sort(launches.begin(), launches.end());
+  for (const std::uint64_t number : launches) {
+    std::vector<counted_column> columns;
+    std::vector<std::string> cases;
+    for (const counted_launch& each : told.counters) {
+      if (each.launch != number) continue;
+      columns.push_back({each.element_type, &each.of});
+      if (std::find(cases.begin(), cases.end(), each.test_case) == cases.end())
+        cases.push_back(each.test_case);
+    }
+    std::string head = fmt::format("launch {} of {}, case ", number + 1,
+                                   launches.size());
+    for (const std::string& each : cases)
+      head += (&each == &cases.front() ? "" : ", ") + printable(each);
+    out.line("");
+    out.line(out.paint(colour::bold, head));
+    counter_tables::print_totals(columns, out);
+    out.line("");
+    out.line("lines that cost most, " + columns.front().head + ":");
+    print_lines(*columns.front().of,
+                from && !columns.front().of->of_ptx ? from->source : "",
+                from ? from->first_line : 1, out);
+  }
+}
+
 [[nodiscard]] inline exit_code tell(const check_command& asked,
                                     const std::vector<family>& known,
                                     stream& out, stream& trouble) {
@@ -179,6 +218,17 @@ inline void print_cases(const record& told, stream& out) {
                           "launch manifest: name it with --family");
     return exit_code::misuse;
   }
+  if (!asked.test_case.empty()) {
+    std::vector<std::string> cases;
+    for (const test_case& each : find_family(known, of.task)->cases)
+      cases.push_back(each.name);
+    if (std::find(cases.begin(), cases.end(), asked.test_case) == cases.end()) {
+      const std::string best = nearest(asked.test_case, cases);
+      complain(of.task + " has no public case `" + asked.test_case + "`" +
+               (best.empty() ? "" : "; did you mean `" + best + "`?"));
+      return exit_code::misuse;
+    }
+  }
   const extracted pieces = extract(of.output);
 
   auto opened = devices::open(asked.device, asked.cache);
@@ -191,7 +241,9 @@ inline void print_cases(const record& told, stream& out) {
     complain(on.error().what);
     return exit_code::broken;
   }
-  const auto told = evaluate(of, known, *on.value(), {.seed = asked.seed, .schedules = asked.schedules});
+  const auto told = evaluate(of, known, *on.value(), {.seed = asked.seed,
+                              .schedules = asked.schedules,
+                              .count = {asked.counters, asked.test_case, true}});
   if (!told) {
     complain(told.error().what);
     return exit_code::broken;
@@ -213,6 +265,8 @@ inline void print_cases(const record& told, stream& out) {
     out.line("");
     print_finding(each, of, pieces.found ? &*pieces.found : nullptr, out);
   }
+  if (asked.counters)
+    print_counters(one, pieces.found ? &*pieces.found : nullptr, out);
   return exit_code::fine;
 }
 

@@ -18,6 +18,7 @@
 #include <cstring>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -26,6 +27,7 @@
 
 #include <skillbench/cli/arguments.hpp>
 #include <skillbench/cli/check.hpp>
+#include <skillbench/cli/counters.hpp>
 #include <skillbench/cli/devices.hpp>
 #include <skillbench/cli/text.hpp>
 #include <skillbench/candidate.hpp>
@@ -216,12 +218,6 @@ struct kernel_word {
   return out + fmt::format("{} ({} of {})", n > most ? " ..." : "", n, word.type ? word.type->name : "bytes");
 }
 
-[[nodiscard]] inline std::vector<std::pair<std::string_view, std::uint64_t>> counter_words(const counters& c) {
-  return {{"warp instructions", c.warp_instructions}, {"thread instructions", c.thread_instructions},
-          {"global load sectors of 32 bytes", c.global_load_sectors}, {"global store sectors of 32 bytes", c.global_store_sectors},
-          {"barriers", c.barriers}};
-}
-
 // ---- the command --------------------------------------------------------------------
 
 // `table` makes what --list prints: the machine is not this header's to know.
@@ -315,6 +311,7 @@ struct kernel_word {
   std::uint64_t differing = 0;
   for (std::uint64_t k = 0; k < asked.schedules; ++k) {
     work.schedule = k;
+    work.counters = asked.counters && k == 0;
     auto report = on.value()->run(work);
     if (!report) {
       const reason why = report.error().why;
@@ -356,6 +353,10 @@ struct kernel_word {
     made["counters"] = {{"warp_instructions", first.counted.warp_instructions}, {"thread_instructions", first.counted.thread_instructions},
                         {"global_load_sectors", first.counted.global_load_sectors}, {"global_store_sectors", first.counted.global_store_sectors},
                         {"barriers", first.counted.barriers}};
+    if (asked.counters) {
+      made["launches"] = json_text::json::array();
+      for (const launch_counters& each : first.launches) made["launches"].push_back(json_text::write(each));
+    }
     out.line(made.dump(-1, ' ', false, json_text::json::error_handler_t::replace));
     return exit_code::fine;
   }
@@ -375,9 +376,12 @@ struct kernel_word {
     }
     if (first.printed_lost) out.line(fmt::format("> and {} bytes more", first.printed_lost));
   }
-  if (asked.counters) {
+  for (const launch_counters& each : first.launches) {
+    const counted_column column{"launch", &each};
     out.line("");
-    for (const auto& [what, n] : counter_words(first.counted)) out.line(fmt::format("{:>16}  {}", n, what));
+    counter_tables::print_totals(std::span(&column, 1), out);
+    out.line("");
+    print_lines(each, each.of_ptx == is_ptx ? std::string_view(text.value()) : std::string_view(), 1, out);
   }
   sample of;
   of.path = asked.file;

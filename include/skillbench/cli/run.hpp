@@ -63,6 +63,7 @@ inline void shorten(record& told) {
   told.findings = {};
   told.kernels = {};
   told.cases = {};
+  told.counters = {};
 }
 
 // "18 records in F", "18 records in F, 12 of them from before; the new ones in
@@ -125,13 +126,17 @@ inline void shorten(record& told) {
 
   campaign_plan how;
   how.each.seed = asked.seed;
+  how.each.count = {asked.counters, "", false};
   how.jobs = asked.jobs;
   how.make_device = [&] { return on.make(); };
   how.key = [&](const sample& of) -> std::string {
     const family* const asked_for = find_family(known, of.task);
     return asked_for == nullptr
                ? ""
-               : verdict_key(of, *asked_for, on.machine(), asked.seed);
+               // A record without counters is not one with them.
+               : verdict_key(of, *asked_for,
+                             on.machine() + (asked.counters ? ", counters" : ""),
+                             asked.seed);
   };
   if (in && in->earlier) how.earlier = &*in->earlier;
   how.watch = [&](const progress& now) {

@@ -121,6 +121,7 @@ class ptx_device : public device {
       plan.seed = mix(asked.seed, "schedule");
       plan.schedule = asked.schedule;
       plan.most_instructions = left;
+      plan.counters = asked.counters;
       for (const std::int64_t cta : asked.ctas)
         if (cta >= 0 && cta < one.grid.count()) plan.ctas.push_back(static_cast<std::uint64_t>(cta));
       if (!asked.ctas.empty() && plan.ctas.empty()) continue;
@@ -136,6 +137,7 @@ class ptx_device : public device {
       out.counted.barriers += c.barriers;
       out.printed += c.printed;
       out.printed_lost += c.printed_lost;
+      if (c.detail) out.launches.push_back(*c.detail);
       if (aborted(seen)) break;
     }
     for (auto& f : seen.findings()) out.findings.push_back(std::move(f));
@@ -220,7 +222,7 @@ class ptx_device : public device {
         a.initial = [filled = b.filled, seed = b.seed, type = b.type](std::int64_t from, std::span<std::byte> out) {
           make_elements(filled, seed, type, from / static_cast<std::int64_t>(size_of(type)), out);
         };
-      global.add(std::move(a), mix(asked.seed, b.name));
+      global.add(std::move(a), asked.counters ? 0 : mix(asked.seed, b.name));
     }
     return done{};
   }

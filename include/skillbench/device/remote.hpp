@@ -110,21 +110,29 @@ class remote final : public device {
   [[nodiscard]] result<run_report> run(const job& asked) override {
     std::uint64_t most = most_text;
     for (const buffer& each : asked.buffers) {
-      if (each.use != role::output) continue;
+      if (!comes_back(each)) continue;
       const std::int64_t bytes =
           asked.ctas.empty() ? each.bytes()
                              : std::min(each.bytes(), std::int64_t{1} << 30);
       if (bytes > 0) most += static_cast<std::uint64_t>(bytes) + 64;
       most = std::min(most, wire::most_frame_bytes);
     }
+    if (asked.counters)
+      most = std::min(most + asked.launches.size() * most_counted_lines *
+                                 sizeof(line_counts),
+                      wire::most_frame_bytes);
     auto told = ask<run_report>(wire::message::run, "run",
                                 wire::encode(asked), limits_.run, most);
     if (!told) return told;
+    if (told.value().launches.size() >
+        (asked.counters ? asked.launches.size() : 0))
+      return ended(reason::child_protocol, "run",
+                   "its answer holds counters that were not asked for");
     for (const output_bytes& each : told.value().outputs) {
       const auto count = static_cast<std::int64_t>(asked.buffers.size());
       const bool named = each.buffer >= 0 && each.buffer < count &&
-                         asked.buffers[static_cast<std::size_t>(each.buffer)]
-                                 .use == role::output;
+                         comes_back(asked.buffers[static_cast<std::size_t>(
+                             each.buffer)]);
       const std::int64_t whole =
           named ? asked.buffers[static_cast<std::size_t>(each.buffer)].bytes()
                 : 0;
@@ -147,6 +155,10 @@ class remote final : public device {
   [[nodiscard]] pid_t process_id() const noexcept { return process_.id(); }
 
  private:
+  [[nodiscard]] static bool comes_back(const buffer& of) {
+    return of.use == role::output || of.use == role::both;
+  }
+
   // Findings, logs and PTX beside the outputs.
   static constexpr std::uint64_t most_text = std::uint64_t{64} << 20;
   static constexpr std::uint64_t most_image = std::uint64_t{512} << 20;

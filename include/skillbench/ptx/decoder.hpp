@@ -22,6 +22,7 @@
 
 #include <skillbench/fault.hpp>
 #include <skillbench/ptx/allocate.hpp>
+#include <skillbench/ptx/classes.hpp>
 #include <skillbench/ptx/decode.hpp>
 #include <skillbench/ptx/ops/access.hpp>
 #include <skillbench/ptx/ops/arithmetic.hpp>
@@ -509,6 +510,7 @@ class decoder {
     last.kind = f.entry ? flow::exit : flow::ret;
     last.imm = at;
     last.source = add_origin(f.body.empty() ? instruction{} : f.body.back(), at);
+    made_.origins.back().counted.is = instruction_class::control;
     made_.code.push_back(last);
   }
 
@@ -586,6 +588,7 @@ class decoder {
       if (!branches_.empty() && branches_.back().at == index) branches_.pop_back();
       complain(o, index, in, d.refusal);
     }
+    made_.origins[o.source].counted = class_of(in, o);
     made_.code.push_back(o);
   }
 

@@ -18,11 +18,13 @@
 #include <cstring>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <skillbench/fault.hpp>
+#include <skillbench/ptx/count.hpp>
 #include <skillbench/ptx/jit.hpp>
 #include <skillbench/ptx/memory.hpp>
 #include <skillbench/ptx/ops/control.hpp>
@@ -54,6 +56,7 @@ struct launch_plan {
   std::uint64_t most_instructions = 0;   // warp instructions; 0: no bound
   std::vector<std::uint64_t> ctas;       // not empty: only these, in this order
   bool races = true;                     // tell accesses that nothing orders
+  bool counters = false;                 // count in detail, which nothing native does
 };
 
 struct launch_counts {
@@ -61,6 +64,7 @@ struct launch_counts {
   std::uint64_t load_sectors = 0, store_sectors = 0, barriers = 0;
   std::string printed;             // by vprintf, as much as is kept
   std::uint64_t printed_lost = 0;  // bytes that were not
+  std::optional<launch_counters> detail;  // when the plan asks for it
 };
 
 namespace detail {
@@ -121,7 +125,9 @@ class machine {
     trouble_ = fault{reason::internal, ""};
     seen_->next_launch();
     races_.begin(code.global_granule);
-    native_.begin(code, state_, plan.how != native::off, plan.how != native::bare, plan.cold);
+    native_.begin(code, state_, plan.how != native::off && !plan.counters, plan.how != native::bare, plan.cold);
+    std::optional<launch_tally> tally;
+    if (plan.counters) state_.tally = &tally.emplace(code);
 
     const std::vector<std::uint64_t> chosen = chosen_clusters(plan);
     const auto per = static_cast<std::uint64_t>(plan.cluster.count());
@@ -184,6 +190,7 @@ class machine {
     out.barriers = state_.barriers;
     out.printed = std::move(state_.printed);
     out.printed_lost = state_.printed_lost;
+    if (tally) out.detail = tally->told(state_.barriers);
     return out;
   }
 
@@ -572,6 +579,8 @@ class machine {
       ++state_.ticks;
       if (budget > 0) --budget;
       state_.thread_instructions += static_cast<std::uint64_t>(active == lanes ? population : std::popcount(active));
+      if (state_.tally) [[unlikely]]
+        state_.tally->issue(pc, active, lanes);
       // A .sync operation that the whole warp comes to waits for nobody.
       if (o.kind == flow::plain || (o.kind == flow::converge && active == w.live && same_members(w, o, active))) {
         if (active) {
@@ -815,6 +824,11 @@ class machine {
         const auto* at = w.lanes<std::uint32_t>(o.s[0]);
         const lane_mask bad = lane_taint<std::uint32_t>(w, o.s[0]) & active;
         if (bad) report_undefined(w, std::countr_zero(bad), "the index of a branch");
+        if (state_.tally) [[unlikely]] {
+          lane_mask other = 0;  // of those that take it
+          for (int l = 0; l < warp_lanes; ++l) other |= static_cast<lane_mask>(at[l] != at[std::countr_zero(active)]) << l;
+          if (other & active) state_.tally->part(pc);
+        }
         w.fragments.erase(w.fragments.begin() + static_cast<std::ptrdiff_t>(pick));
         for (int l = 0; l < warp_lanes; ++l) {
           if (!((active >> l) & 1u)) continue;

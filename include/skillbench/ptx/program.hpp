@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include <skillbench/counters.hpp>
 #include <skillbench/ptx/module.hpp>
 
 namespace skillbench::ptx {
@@ -88,11 +89,19 @@ struct op {
   std::uint32_t source = 0;  // index into program::origins
 };
 
-// Where an op came from, for messages.
+// What an instruction is to counters (classes.hpp).
+struct classified {
+  instruction_class is = instruction_class::other;
+  tensor_type of = tensor_type::f16;
+  std::uint32_t operations = 0;  // of a tensor instruction, of one warp
+};
+
+// Where an op came from, for messages and counters.
 struct origin {
   int ptx_line = 0;
   int line = 0;            // of the candidate's source, 0 when not known
   std::uint32_t function = 0;
+  classified counted = {};
 };
 
 // A copy between parameter areas of a lane's frame, done by a call.

@@ -30,6 +30,8 @@ namespace skillbench::ptx {
 
 inline constexpr int warp_lanes = 32;
 
+class launch_tally;  // count.hpp
+
 // What the threads of one launch have in common.
 struct launch_state {
   const program* code = nullptr;
@@ -37,6 +39,7 @@ struct launch_state {
   memory* global = nullptr;
   watch* seen = nullptr;
   std::vector<std::byte> parameters;  // the kernel's parameter block
+  launch_tally* tally = nullptr;      // null: only what follows is counted
   std::uint64_t ticks = 0;            // warp instructions so far: %clock
   std::uint64_t thread_instructions = 0;
   std::uint64_t load_sectors = 0, store_sectors = 0;  // global, 32 bytes

@@ -1354,7 +1354,7 @@ class compiler {
           a_.jump_if(not_zero, s.from);
         }
         a_.bind(clean);
-        if (!shared) count_sectors(s.from, number, h, halves, false);
+        if (!shared && o.where != space::constant) count_sectors(s.from, number, h, halves, false);
       }
       for (int i = 0; i < o.vector; ++i) {
         const auto& to = z[static_cast<std::size_t>(i)];

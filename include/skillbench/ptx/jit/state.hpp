@@ -265,7 +265,7 @@ __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,bmi,bmi2"))) inline bo
         any = _mm256_or_si256(any, _mm512_mask_i64gather_epi32(_mm256_setzero_si256(), static_cast<__mmask8>(a.active >> (8 * i)), _mm512_load_si512(shadow + 8 * i), reinterpret_cast<const void*>(std::uintptr_t{4} * static_cast<unsigned>(k)), 1));
     if (!_mm256_testz_si256(any, any)) return false;
   }
-  if (s.checks && o.where != space::shared) {
+  if (s.checks && o.where != space::shared && o.where != space::constant) {
     const std::uint64_t n = count_sectors(a, bytes);
     (store ? s.store_sectors : s.load_sectors) += n;
   }

@@ -13,6 +13,7 @@
 #include <cstring>
 #include <string_view>
 
+#include <skillbench/ptx/count.hpp>
 #include <skillbench/ptx/decode.hpp>
 #include <skillbench/ptx/guard.hpp>
 #include <skillbench/ptx/ops/arithmetic.hpp>
@@ -259,10 +260,13 @@ inline void note_store(warp& w, const op& o, const lane_addresses& a, const run_
   w.races->global_store(w, o, *run.in, in_page, run.bytes, a.at, a.active, run.lowest, bytes, dense);
 }
 
-inline void count_global(warp& w, const op& o, const lane_addresses& a, unsigned bytes, bool store) {
-  if (o.where == space::shared || o.where == space::cluster || o.where == space::local || o.where == space::param) return;
+// `further`: not the first request of this instruction.
+inline void count_request(warp& w, const op& o, const lane_addresses& a, unsigned bytes, access_kind kind, bool further = false) {
+  if (w.launch->tally) [[unlikely]]
+    w.launch->tally->request(w.pc, o.where, kind, a.at, a.active, bytes, further);
+  if (o.where != space::global && o.where != space::generic) return;
   if (a.at[static_cast<unsigned>(std::countr_zero(a.active))] >= shared_window) return;
-  (store ? w.launch->store_sectors : w.launch->load_sectors) += sectors(a, bytes);
+  (kind == access_kind::load ? w.launch->load_sectors : w.launch->store_sectors) += sectors(a, bytes);
 }
 
 [[nodiscard]] inline bool any_set(const std::uint8_t* bytes, std::uint64_t n) noexcept {
@@ -306,7 +310,7 @@ void run_load(warp& w, const op& o, lane_mask active) {
   const lane_addresses a = addresses(w, o, active);
   if (!a.active) return;
   constexpr unsigned bytes = sizeof(T) * V;
-  count_global(w, o, a, bytes, false);
+  count_request(w, o, a, bytes, access_kind::load);
   const run_of_memory run = one_run(w, a, bytes, false, o.where);
   if (run.data && !(run.shadow && any_set(run.shadow, run.bytes))) {
     if (run.watched) note_load(w, o, a, run, bytes);
@@ -350,7 +354,7 @@ void run_store(warp& w, const op& o, lane_mask active) {
   const lane_addresses a = addresses(w, o, active);
   if (!a.active) return;
   constexpr unsigned bytes = sizeof(T) * V;
-  count_global(w, o, a, bytes, true);
+  count_request(w, o, a, bytes, access_kind::store);
   bool tainted = false;
   for (int i = 0; i < V; ++i) tainted |= w.tainted[o.s[i + 1].slot] != 0;
   const run_of_memory run = one_run(w, a, bytes, true, o.where);
@@ -395,7 +399,7 @@ inline void run_load_wide(warp& w, const op& o, lane_mask active) {
   const lane_addresses a = addresses(w, o, active);
   if (!a.active) return;
   const unsigned bytes = unsigned{o.unit} * o.vector;
-  count_global(w, o, a, bytes, false);
+  count_request(w, o, a, bytes, access_kind::load);
   for (int i = 0; i < o.vector; ++i) {
     if ((o.target >> i) & 1u) continue;
     bool any = false;
@@ -428,7 +432,7 @@ inline void run_store_wide(warp& w, const op& o, lane_mask active) {
   const lane_addresses a = addresses(w, o, active);
   if (!a.active) return;
   const unsigned bytes = unsigned{o.unit} * o.vector;
-  count_global(w, o, a, bytes, true);
+  count_request(w, o, a, bytes, access_kind::store);
   for (int l = 0; l < warp_lanes; ++l) {
     if (!((a.active >> l) & 1u)) continue;
     const cell c = resolve(w, l, a.at[l], bytes, true, o.where);
@@ -642,7 +646,7 @@ inline void run_atomic(warp& w, const op& o, lane_mask active) {
   const auto what = static_cast<change>(o.vector);
   const auto t = static_cast<type>(o.target);
   std::uint64_t out[warp_lanes] = {}, shade[warp_lanes] = {};
-  count_global(w, o, a, o.unit, true);
+  count_request(w, o, a, o.unit, access_kind::atomic);
   for (int l = 0; l < warp_lanes; ++l) {
     if (!((a.active >> l) & 1u)) continue;
     const cell c = resolve(w, l, a.at[l], o.unit, true, o.where);

@@ -141,6 +141,8 @@ inline void run_copy(warp& w, const op& o, lane_mask active) {
     }
   }
   if (!to.active) return;
+  if (w.launch->tally) [[unlikely]]
+    w.launch->tally->thread_copy(w.pc, from.at, reads, to.at, to.active, bytes);
 
   shared_memory& of = *w.shared;
   warp_copies& all = of.copies[w.number];

@@ -27,7 +27,7 @@ inline void run_atomic_vector(warp& w, const op& o, lane_mask active) {
   const auto what = static_cast<change>(o.width);
   const auto t = static_cast<type>(o.target);
   const unsigned bytes = unsigned{o.unit} * o.vector;
-  count_global(w, o, a, bytes, true);
+  count_request(w, o, a, bytes, access_kind::atomic);
   std::uint64_t out[8][warp_lanes] = {}, shade[8][warp_lanes] = {};
   for (int l = 0; l < warp_lanes; ++l) {
     if (!((a.active >> l) & 1u)) continue;
@@ -66,7 +66,7 @@ inline void run_atomic_b128(warp& w, const op& o, lane_mask active) {
   const lane_addresses a = addresses(w, o, active);
   if (!a.active) return;
   const bool swaps = static_cast<change>(o.width) == change::cas;
-  count_global(w, o, a, 16, true);
+  count_request(w, o, a, 16, access_kind::atomic);
   wide_bits out[warp_lanes] = {}, shade[warp_lanes] = {};
   for (int l = 0; l < warp_lanes; ++l) {
     if (!((a.active >> l) & 1u)) continue;

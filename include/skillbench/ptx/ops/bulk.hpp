@@ -225,7 +225,7 @@ inline void move_box_store(launch_state& launch, cluster_state& all, bulk_copy& 
 }
 
 // A global range of the copy engine.
-[[nodiscard]] inline bool global_range(warp& w, int lane, std::uint64_t at, std::uint64_t bytes, bool store) {
+[[nodiscard]] inline bool global_range(warp& w, int lane, std::uint64_t at, std::uint64_t bytes, bool store, bool reduces) {
   allocation* owner = w.launch->global->owner(at);
   if (!owner || !owner->holds(at, bytes)) {
     report_global(w, owner ? code::out_of_bounds : code::invalid_access, lane, store, at, bytes, "");
@@ -236,6 +236,8 @@ inline void move_box_store(launch_state& launch, cluster_state& all, bulk_copy& 
     return false;
   }
   (store ? w.launch->store_sectors : w.launch->load_sectors) += ((at & 31) + bytes + 31) / 32;
+  if (w.launch->tally) [[unlikely]]
+    w.launch->tally->copied_range(w.pc, at, bytes, store, reduces);
   return true;
 }
 
@@ -307,7 +309,7 @@ inline void start_reading(warp& w, int lane, bulk_copy& b) {
 }
 
 // The global bytes that a box touches, checked at both ends.
-[[nodiscard]] inline bool box_range(warp& w, int lane, const bulk_copy& b, bool store) {
+[[nodiscard]] inline bool box_range(warp& w, int lane, const bulk_copy& b, bool store, bool reduces) {
   std::uint64_t lowest = ~std::uint64_t{0}, highest = 0, sectors_of_rows = 0;
   each_row(b.map, b.at, [&](std::uint64_t, std::uint64_t, std::uint64_t n, std::uint64_t address) {
     if (!n) return;
@@ -326,7 +328,17 @@ inline void start_reading(warp& w, int lane, bulk_copy& b) {
     return false;
   }
   (store ? w.launch->store_sectors : w.launch->load_sectors) += sectors_of_rows;
+  if (w.launch->tally) [[unlikely]]
+    each_row(b.map, b.at, [&](std::uint64_t, std::uint64_t, std::uint64_t n, std::uint64_t address) {
+      w.launch->tally->copied_range(w.pc, address, n * b.map.element_bytes, store, reduces);
+    });
   return true;
+}
+
+// What arrives of a copy that has been checked.
+inline void count_copy(warp& w, const bulk_form& f, std::uint64_t bytes) {
+  if (w.launch->tally) [[unlikely]]
+    w.launch->tally->copy(w.pc, f.rank != 0, bytes);
 }
 
 // s[0] the target, s[1] the source (or the map), s[2] the size, s[3] the
@@ -375,7 +387,8 @@ inline void run_bulk(warp& w, const op& o, lane_mask active) {
     }
     const std::uint64_t alignment = f.rank ? 128 : 16;
     if (f.prefetches) {
-      if (f.rank ? !box_range(w, l, b, false) : multiple_of(w, l, from.at[l], 16, false, "global", b.bytes, "the address") && !global_range(w, l, from.at[l], b.bytes, false)) continue;
+      if (f.rank ? !box_range(w, l, b, false, false) : !multiple_of(w, l, from.at[l], 16, false, "global", b.bytes, "the address") || !global_range(w, l, from.at[l], b.bytes, false, false)) continue;
+      count_copy(w, f, 0);
       continue;
     }
     if (f.stores) {
@@ -384,7 +397,8 @@ inline void run_bulk(warp& w, const op& o, lane_mask active) {
       if (!multiple_of(w, l, b.from, alignment, false, "shared", b.bytes, "the address")) continue;
       if (!f.rank && !multiple_of(w, l, b.to, 16, true, "global", b.bytes, "the address")) continue;
       if (!readable(w, l, b.from, f.rank ? reach(b.map, b.bytes) : b.bytes)) continue;
-      if (f.rank ? !box_range(w, l, b, true) : !global_range(w, l, b.to, b.bytes, true)) continue;
+      if (f.rank ? !box_range(w, l, b, true, f.reduces) : !global_range(w, l, b.to, b.bytes, true, f.reduces)) continue;
+      count_copy(w, f, b.bytes);
       b.group = w.cluster->bulk_groups[w.rank][b.thread];
       b.move = f.rank ? &move_box_store : &move_store;
       start_reading(w, l, b);
@@ -395,7 +409,8 @@ inline void run_bulk(warp& w, const op& o, lane_mask active) {
     b.from = from.at[l];
     if (!multiple_of(w, l, to.at[l], alignment, true, "shared", b.bytes, "the address")) continue;
     if (!f.rank && !multiple_of(w, l, b.from, 16, false, f.from_shared ? "shared" : "global", b.bytes, "the address")) continue;
-    if (f.rank ? !box_range(w, l, b, false) : f.from_shared ? !readable(w, l, b.from, b.bytes) : !global_range(w, l, b.from, b.bytes, false)) continue;
+    if (f.rank ? !box_range(w, l, b, false, false) : f.from_shared ? !readable(w, l, b.from, b.bytes) : !global_range(w, l, b.from, b.bytes, false, false)) continue;
+    count_copy(w, f, b.bytes * (f.multicast ? static_cast<unsigned>(std::popcount(std::uint32_t{w.lanes<std::uint16_t>(o.s[4])[l]})) : 1u));
     b.move = f.rank ? &move_box_load : f.from_shared ? &move_between : &move_load;
     b.transaction = b.to_bytes = b.bytes;
     const auto one = [&](std::uint64_t target, std::uint64_t tells) {

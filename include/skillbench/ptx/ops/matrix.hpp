@@ -686,6 +686,8 @@ void run_ldmatrix(warp& w, const op& o, lane_mask active) {
   expect_whole_warp(w, active, "ldmatrix");
   constexpr lane_mask rows = N == 4 ? every_lane : (lane_mask{1} << (8 * N)) - 1;
   const lane_addresses a = addresses(w, o, rows & active);
+  if (w.launch->tally) [[unlikely]]
+    w.launch->tally->request(w.pc, o.where, access_kind::load, a.at, a.active, 16);
   alignas(64) std::uint16_t value[N][64], shade[N][64];
   bool any = false;
   const std::uint64_t size = w.shared->data.size();
@@ -746,6 +748,8 @@ void run_stmatrix(warp& w, const op& o, lane_mask active) {
   constexpr lane_mask rows = N == 4 ? every_lane : (lane_mask{1} << (8 * N)) - 1;
   const further& all = w.launch->code->more[o.more];
   const lane_addresses a = addresses(w, o, rows & active);
+  if (w.launch->tally) [[unlikely]]
+    w.launch->tally->request(w.pc, o.where, access_kind::store, a.at, a.active, 16);
   alignas(64) std::uint16_t value[N][64], shade[N][64];
   for (std::size_t r = 0; r < N; ++r) {
     const auto* from = w.lanes<std::uint16_t>(all.s[r]);

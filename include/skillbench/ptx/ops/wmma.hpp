@@ -102,6 +102,22 @@ inline void run_wmma_move(warp& w, const op& o, lane_mask active, bool store) {
     }
   }
   const int used = x.used();
+  // A request for each register, or for each element where those of a register
+  // lie apart.
+  const bool in_global = (o.where == space::global || o.where == space::generic) && a.at[std::countr_zero(a.active)] < shared_window;
+  bool further = false;
+  for (int r = 0; r < used && (in_global || w.launch->tally); ++r)
+    for (int i = 0; i < per; i += static_cast<int>(8 * bytes) / bits) {
+      lane_addresses one;
+      one.active = a.active;
+      for (int l = 0; l < warp_lanes; ++l) {
+        const quad_place p = wmma_place(x, !(f.flags & is_b), r, l, i);
+        const auto line = static_cast<std::uint64_t>(lines_are_rows ? p.row : p.column), along = static_cast<std::uint64_t>(lines_are_rows ? p.column : p.row);
+        one.at[l] = a.at[l] + (line * strides[l] + along) * static_cast<std::uint64_t>(bits) / 8;
+      }
+      count_request(w, o, one, bytes, store ? access_kind::store : access_kind::load, further);
+      further = true;
+    }
   for (int r = 0; r < (store ? used : x.named()); ++r) {
     const ref to = registers[static_cast<std::size_t>(r)];
     alignas(64) std::uint64_t value[warp_lanes] = {}, shade[warp_lanes] = {};
