@@ -30,7 +30,7 @@ bool has(const std::string& text, const std::string& part) {
 }
 
 const words commands{"run",    "check",   "families", "prompt", "selftest",
-                     "doctor", "version", "completion"};
+                     "doctor", "ptx",     "version",  "completion"};
 
 }  // namespace
 
@@ -72,6 +72,15 @@ TEST_CASE("cli/arguments: the other commands") {
   CHECK(parsed<selftest_command>({"selftest", "--no-cache"}).cache.off);
   CHECK(parsed<doctor_command>({"doctor", "--cache=c"}).cache.folder == "c");
   CHECK_FALSE(parsed<run_command>({"run", "a"}).cache.off);
+  const auto ptx = parsed<ptx_command>({"ptx", "k.cu", "--entry", "f<4>", "--grid", "2,3", "--args", "f32[4]", "i32=-5", "--dump", "d", "--json"});
+  CHECK(ptx.file == "k.cu");
+  CHECK(ptx.entry == "f<4>");
+  CHECK(ptx.grid == "2,3");
+  CHECK(ptx.block == "32");
+  CHECK(ptx.args == words{"f32[4]", "i32=-5"});
+  CHECK(ptx.dump == "d");
+  CHECK(ptx.schedules == 1);
+  CHECK(ptx.json);
   parsed<version_command>({"version"});
   parsed<version_command>({"--version"});
 }
@@ -94,6 +103,9 @@ TEST_CASE("cli/arguments: a value that makes no sense is refused") {
   refused({"run", "x", "--cache", "c", "--no-cache"});
   refused({"check"});
   refused({"check", "a", "b"});
+  refused({"ptx", "k.cu", "--schedules", "0"});
+  refused({"ptx", "k.cu", "--schedules", "1001"});
+  refused({"ptx", "k.cu", "--shared", "-1"});
   refused({"completion", "powershell"});
   refused({});
 }

@@ -57,7 +57,7 @@ namespace skillbench::cli {
     return tell(*one, out);
 
   if (const auto* one = std::get_if<ptx_command>(&asked))
-    return tell(*one, &instruction_table, out, trouble);
+    return tell(*one, &form_table, out, trouble);
 
   const auto known = embedded_families();
   if (!known) {

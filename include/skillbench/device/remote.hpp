@@ -110,7 +110,7 @@ class remote final : public device {
   [[nodiscard]] result<run_report> run(const job& asked) override {
     std::uint64_t most = most_text;
     for (const buffer& each : asked.buffers) {
-      if (each.use != role::output) continue;
+      if (!comes_back(each.use)) continue;
       const std::int64_t bytes =
           asked.ctas.empty() ? each.bytes()
                              : std::min(each.bytes(), std::int64_t{1} << 30);
@@ -122,9 +122,9 @@ class remote final : public device {
     if (!told) return told;
     for (const output_bytes& each : told.value().outputs) {
       const auto count = static_cast<std::int64_t>(asked.buffers.size());
-      const bool named = each.buffer >= 0 && each.buffer < count &&
-                         asked.buffers[static_cast<std::size_t>(each.buffer)]
-                                 .use == role::output;
+      const bool named =
+          each.buffer >= 0 && each.buffer < count &&
+          comes_back(asked.buffers[static_cast<std::size_t>(each.buffer)].use);
       const std::int64_t whole =
           named ? asked.buffers[static_cast<std::size_t>(each.buffer)].bytes()
                 : 0;
