@@ -67,6 +67,7 @@ inline constexpr scalar_type scalar_types[] = {
 }
 
 inline constexpr std::int64_t most_contents = std::int64_t{256} << 20;  // bytes of a buffer that is made here
+inline constexpr std::int64_t most_placed = std::int64_t{1} << 35;  // bytes of one buffer
 inline constexpr std::int64_t most_back = std::int64_t{1} << 30;  // bytes that the worker sends
 inline constexpr std::size_t most_ptx_bytes = std::size_t{64} << 20;
 
@@ -380,8 +381,10 @@ inline void pass(kernel_argument& to, const scalar_type& type, std::uint64_t bit
   }
 
   std::int64_t back = 0;
-  for (const buffer& each : work.buffers)
+  for (const buffer& each : work.buffers) {
+    if (each.bytes() >= most_placed) return wrong(each.name + " has " + std::to_string(each.bytes()) + " bytes; the PTX machine places up to 32 GB");
     if (comes_back(each.use)) back += each.bytes();
+  }
   if (back > most_back) return wrong("buffers that the kernel may write have at most 1 GB in all; `in:` before one says that it is only read");
 
   auto opened = devices::open("ptx", {"", true});
@@ -426,7 +429,7 @@ inline void pass(kernel_argument& to, const scalar_type& type, std::uint64_t bit
   for (std::uint64_t k = 0; k < asked.schedules; ++k) {
     work.schedule = k;
     auto report = on.value()->run(work);
-    if (!report) return report.error().why == reason::too_large ? wrong(report.error().what) : broken(report.error());
+    if (!report) return broken(report.error());
     // The words of the command line are no launch: nothing was run.
     for (const finding& each : report.value().findings)
       if (each.kind == code::bad_manifest || each.kind == code::launch_refused) return wrong(each.what);

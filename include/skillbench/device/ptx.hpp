@@ -282,7 +282,7 @@ class ptx_device : public device {
     std::int64_t allowed = h100::most_threads;
     if (!p.maxntid.empty()) {
       allowed = 1;
-      for (const std::int64_t n : p.maxntid) allowed *= n;
+      for (const std::int64_t n : p.maxntid) allowed *= std::clamp<std::int64_t>(n, 0, h100::most_threads);  // so that three fit
     }
     if (threads > allowed)
       return refuse(code::launch_refused, "the launch has " + std::to_string(threads) + " threads a CTA; __launch_bounds__ of " + p.entry + " allows " + std::to_string(allowed));
