@@ -30,7 +30,8 @@ bool has(const std::string& text, const std::string& part) {
 }
 
 const words commands{"run",    "check",   "families", "prompt", "selftest",
-                     "doctor", "skill",   "import",   "version", "completion"};
+                     "doctor", "ptx",     "skill",   "import",   "version",
+                     "completion"};
 
 }  // namespace
 
@@ -91,6 +92,15 @@ TEST_CASE("cli/arguments: the other commands") {
   CHECK(import.path == "runs");
   CHECK(import.out == "there");
   CHECK_FALSE(import.json);
+  const auto ptx = parsed<ptx_command>({"ptx", "k.cu", "--entry", "f<4>", "--grid", "2,3", "--args", "f32[4]", "i32=-5", "--dump", "d", "--json"});
+  CHECK(ptx.file == "k.cu");
+  CHECK(ptx.entry == "f<4>");
+  CHECK(ptx.grid == "2,3");
+  CHECK(ptx.block == "32");
+  CHECK(ptx.args == words{"f32[4]", "i32=-5"});
+  CHECK(ptx.dump == "d");
+  CHECK(ptx.schedules == 1);
+  CHECK(ptx.json);
   parsed<version_command>({"version"});
   parsed<version_command>({"--version"});
 }
@@ -118,6 +128,9 @@ TEST_CASE("cli/arguments: a value that makes no sense is refused") {
   refused({"check"});
   refused({"check", "a", "b"});
   refused({"check", "a", "--case", "cols_1"});
+  refused({"ptx", "k.cu", "--schedules", "0"});
+  refused({"ptx", "k.cu", "--schedules", "1001"});
+  refused({"ptx", "k.cu", "--shared", "-1"});
   refused({"completion", "powershell"});
   refused({"skill"});
   refused({"import", "runs"});

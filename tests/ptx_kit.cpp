@@ -267,6 +267,10 @@ std::unique_ptr<skillbench::device> device() {
   return make_ptx_device(found ? found.value() : toolkit{});
 }
 
+std::unique_ptr<skillbench::device> device(std::uint64_t most_bytes, bool native) {
+  return std::make_unique<ptx_device>(toolkit{}, most_bytes, native ? ptx::native::checked : ptx::native::off, 0);
+}
+
 std::string entry(const std::string& body, int pointers, int numbers,
                   const std::string& declare, int maps) {
   std::string t = ".visible .entry k(";

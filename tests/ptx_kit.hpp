@@ -100,6 +100,9 @@ struct report {
 report launch(const request& asked);
 
 std::unique_ptr<skillbench::device> device();  // with the toolkit, if any
+// Of `most_bytes` for tensors, instruction by instruction or, from the first one
+// on, as native code.
+std::unique_ptr<skillbench::device> device(std::uint64_t most_bytes, bool native);
 
 // ---- text ----------------------------------------------------------------------
 

@@ -79,7 +79,7 @@ struct doctor_command {
 };
 
 struct ptx_command {
-  std::string file, entry;
+  std::string file, entry, dump;
   std::string grid = "1", block = "32";
   std::vector<std::string> args;
   std::int64_t shared = 0;  // bytes, dynamic
@@ -321,9 +321,10 @@ struct words {
     to_ptx
         ->add_option("--args", ptx.args,
                      "one for each parameter of the kernel: a buffer f32[1024] "
-                     "(random, read and written), in:f16[64x64], out:u8[100] or "
-                     "FILE, or a number i32=5, f32=0.5; types f32 f16 bf16 f64 "
-                     "i8 i16 i32 i64 u8 u16 u32 u64")
+                     "(random, read and written), in:f16[64x64] (only read), "
+                     "out:u8[100] (starts undefined), i32[8]=0 or f32[64]=FILE "
+                     "(starts so), FILE; or a number i32=5, f32=0.5; types f32 "
+                     "f16 bf16 f64 i8 i16 i32 i64 u8 u16 u32 u64")
         ->type_name("ARG...");
     to_ptx->add_option("--shared", ptx.shared, "bytes of dynamic shared memory")
         ->type_name("BYTES")
@@ -338,6 +339,10 @@ struct words {
         ->add_option("--budget", ptx.most_instructions,
                      "stop after N warp instructions (default: 4 billion)")
         ->type_name("N");
+    to_ptx
+        ->add_option("--dump", ptx.dump,
+                     "keep what buffers hold in the end: DIR/argument_1.bin")
+        ->type_name("DIR");
     to_ptx->add_flag("--counters", ptx.counters,
                      "exact counts of the launch, by source line");
     to_ptx->add_flag("--json", ptx.json, "one JSON object");
@@ -349,7 +354,9 @@ struct words {
         "--args f32[1000] f32=2 i32=1000\n"
         "  skillbench ptx kernel.ptx --block 32,4 --shared 4096 --args "
         "in:f16[64x64] out:f32[64] --counters\n"
-        "  skillbench ptx kernel.ptx --args data.bin --schedules 20 --json");
+        "  skillbench ptx sum.cu --args f32[4096]=x.bin f32[1]=0 --schedules 20 "
+        "--dump after\n"
+        "  skillbench ptx --list");
 
     CLI::App* const to_skill =
         app.add_subcommand("skill", "skills themselves: check their format");

@@ -63,7 +63,7 @@ namespace skillbench::cli {
   if (const auto* one = std::get_if<import_upskill_command>(&asked))
     return tell(*one, out, trouble);
   if (const auto* one = std::get_if<ptx_command>(&asked))
-    return tell(*one, &instruction_table, out, trouble);
+    return tell(*one, &form_table, out, trouble);
 
   const auto known = embedded_families();
   if (!known) {
