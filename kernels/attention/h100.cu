@@ -551,7 +551,7 @@ template <typename T>
 __global__ void __launch_bounds__(3 * GROUP, 1)
 attention(const __grid_constant__ tensor_map q_map, const __grid_constant__ tensor_map k_map, const __grid_constant__ tensor_map v_map,
           const __grid_constant__ tensor_map o_map, int q_len, int kv_len, int head_dim, float scale, int causal) {
-  extern __shared__ __align__(128) unsigned char raw[];
+  extern __shared__ __align__(16) unsigned char raw[];
   __shared__ alignas(8) unsigned long long barriers[1 + 4 * stages_of<T>];
   const unsigned data = (shared_address(raw) + 1023) / 1024 * 1024;  // where the swizzle starts anew
 
