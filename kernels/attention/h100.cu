@@ -358,6 +358,7 @@ __device__ void consume_short(const layout<T, D>& in, const work& todo, int grou
       start_logits<T, D>(s, in.q(group), in.k(at_k.stage));
       commit();
       wait(in.v_full(at_v.stage), at_v.round & 1);
+      fence();  // ptxas does not see past the loop of the wait
       start_sum<T, D>(sum, p, in.v(at_v.stage));
       commit();
       wait_groups<1>();
