@@ -117,6 +117,40 @@ TEST_CASE("bulk: stores, their groups, and their sources") {
   CHECK(told.shadows[0] == std::string(256, '\0') + std::string(256, '\2'));
 }
 
+TEST_CASE("bulk: for races a copy accesses shared memory when it starts and when it is waited for") {
+  const std::string fill = "mad.lo.s32 %r10, %r1, 4, %r60; mul.lo.s32 %r11, %r1, 3; st.shared.u32 [%r10], %r11; ";
+  const std::string store = "@%p9 cp.async.bulk.global.shared::cta.bulk_group [%p_0], [%r60], 512; @%p9 cp.async.bulk.commit_group; @%p9 cp.async.bulk.wait_group.read 0; ";
+  // The first warp is through before the others store; and the other way round.
+  auto told = launch(copying(fill + fence + store + "ret;", 4, 128, 128));
+  const auto* f = find(told, code::race);
+  REQUIRE(f);
+  CHECK(has(f->what, "writes 4 bytes of shared memory"));
+  CHECK(has(f->what, "thread (0, 0, 0) reads there"));
+  const std::string last = "setp.eq.u32 %p9, %r1, 96; ";
+  told = launch(copying(last + fill + fence + store + "ret;", 4, 128, 128));
+  f = find(told, code::race);
+  REQUIRE(f);
+  CHECK(has(f->what, "thread (96, 0, 0) of CTA (0, 0, 0) reads 512 bytes of shared memory"));
+  // The source is written again: all must know that the wait is over.
+  told = launch(copying(fill + fence + "bar.sync 0; " + store + "st.shared.u32 [%r10], %r1; ret;", 4, 128, 128));
+  f = find(told, code::race);
+  REQUIRE(f);
+  CHECK(has(f->what, "thread (0, 0, 0) reads there"));
+  CHECK(launch(copying(fill + fence + "bar.sync 0; " + store + "bar.sync 0; st.shared.u32 [%r10], %r1; ret;", 4, 128, 128)).findings.empty());
+  // A load into what the others have read, with and without a barrier behind that.
+  const std::string again = last + expect + "@%p9 " + load + wait("1", "V");
+  told = launch(copying(expect + "@%p9 " + load + wait() + use + again + "ret;", 128, 128, 128));
+  f = only(told, code::race);
+  REQUIRE(f);
+  CHECK(has(f->what, "thread (96, 0, 0) of CTA (0, 0, 0) writes 512 bytes of shared memory"));
+  CHECK(has(f->what, "reads there"));
+  CHECK(launch(copying(expect + "@%p9 " + load + wait() + use + "bar.sync 0; " + again + "ret;", 128, 128, 128)).findings.empty());
+  // An mbarrier that the readers arrive at orders the two as well.
+  const std::string four = "@%p9 mbarrier.init.shared.b64 [bar+8], 128; @%p9 fence.mbarrier_init.release.cluster; bar.sync 0; ";
+  const std::string arrive = "mbarrier.arrive.shared.b64 _, [bar+8]; U: mbarrier.try_wait.parity.shared::cta.b64 %p8, [bar+8], 0; @!%p8 bra U;\n";
+  CHECK(launch(copying(four + expect + "@%p9 " + load + wait() + use + arrive + again + "ret;", 128, 128, 128)).findings.empty());
+}
+
 TEST_CASE("bulk: reductions to global memory") {
   struct one { std::string form; int bytes; std::function<std::uint64_t(std::uint64_t, std::uint64_t)> is; };
   const auto s32 = [](std::uint64_t a) { return static_cast<std::int32_t>(a); };
