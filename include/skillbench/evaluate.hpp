@@ -344,6 +344,7 @@ inline void count(record& told, const candidate& asked,
   }();
   if (!pieces.found) return stopped(std::move(told), pieces.refused);
   told.source_hash = hash_text(pieces.found->source);
+  told.source = pieces.found->source;
 
   const read_result read = [&] {
     const story::stopwatch watch(told, stage::read);

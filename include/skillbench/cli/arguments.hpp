@@ -20,6 +20,7 @@
 
 #include <skillbench/cli/cache.hpp>
 #include <skillbench/cli/text.hpp>
+#include <skillbench/gate.hpp>
 #include <skillbench/version.hpp>
 
 namespace skillbench::cli {
@@ -28,7 +29,7 @@ namespace skillbench::cli {
 enum class exit_code : int {
   fine = 0,     // whatever the findings are
   differs = 1,  // selftest: a file was not judged as it says; skill check: a
-                // skill does not pass
+                // skill does not pass; report: a gate fails; compare: worse
   misuse = 2,   // a wrong command line, or an input that cannot be read
   broken = 3,   // a library, a device, a disk or a child of ours
   stopped = 130,  // by the user
@@ -99,6 +100,20 @@ struct import_upskill_command {
   bool json = false;
 };
 
+struct report_command {
+  std::vector<std::string> paths;  // none: the default folder
+  std::string html, markdown, csv, junit;  // files; "-": standard output
+  std::string gate;
+  std::uint64_t seed = 1;
+  bool json = false, aa = false;
+};
+
+struct compare_command {
+  std::string before, after;
+  std::uint64_t seed = 1;
+  bool fail_if_worse = false;
+};
+
 struct version_command {};
 
 struct completion_command {
@@ -114,8 +129,8 @@ struct said {
 using command =
     std::variant<run_command, check_command, families_command, prompt_command,
                  selftest_command, doctor_command, ptx_command, skill_check_command,
-                 import_upskill_command, version_command, completion_command,
-                 said>;
+                 import_upskill_command, report_command, compare_command,
+                 version_command, completion_command, said>;
 
 inline constexpr const char* default_folder = "skillbench-results";
 
@@ -180,6 +195,8 @@ struct words {
   ptx_command ptx;
   skill_check_command skill_check;
   import_upskill_command import_upskill;
+  report_command report;
+  compare_command compare;
   completion_command completion;
   bool version = false, strict = false;
 
@@ -409,6 +426,55 @@ struct words {
         "  skillbench import upskill runs/2026_01_22_13_10 --out "
         "results/upskill");
 
+    CLI::App* const to_report = app.add_subcommand(
+        "report", "what records say: the effect of a skill, files to send");
+    to_report
+        ->add_option("PATH", report.paths,
+                     "folders of records, or files of them (default: "
+                     "skillbench-results)")
+        ->type_name("");
+    const auto file = [&](const char* flag, std::string& to,
+                          const char* words) {
+      to_report->add_option(flag, to, words)->type_name("FILE");
+    };
+    file("--html", report.html, "one page that needs nothing else; - for "
+                                "standard output, here and below");
+    file("--markdown", report.markdown, "for a pull request");
+    file("--csv", report.csv, "a row for each output");
+    file("--junit", report.junit, "JUnit XML, a test case for each output");
+    to_report->add_flag("--json", report.json,
+                        "effects as one JSON object on standard output");
+    to_report
+        ->add_option("--gate", report.gate,
+                     "rules that must hold, or the exit code is 1: " +
+                         gate_measure_names())
+        ->type_name("RULES");
+    to_report->add_flag("--aa", report.aa,
+                        "what each arm differs from itself by chance");
+    add_seed(*to_report, report.seed);
+    to_report->footer(
+        "Examples:\n"
+        "  skillbench report\n"
+        "  skillbench report results --html report.html --junit junit.xml\n"
+        "  skillbench report results --gate \"pass_rate>=0.9, lift>0\"\n"
+        "  skillbench report results --json | jq '.effects[].over_all.verdict'");
+
+    CLI::App* const to_compare = app.add_subcommand(
+        "compare", "two runs: what got better, worse or is within noise");
+    to_compare->add_option("BEFORE", compare.before, "records of the first run")
+        ->required()
+        ->type_name("");
+    to_compare->add_option("AFTER", compare.after, "records of the second run")
+        ->required()
+        ->type_name("");
+    to_compare->add_flag("--fail-if-worse", compare.fail_if_worse,
+                         "exit code 1 when anything got worse");
+    add_seed(*to_compare, compare.seed);
+    to_compare->footer(
+        "Examples:\n"
+        "  skillbench compare results-before results-after\n"
+        "  skillbench compare a b --fail-if-worse");
+
     app.add_subcommand("version", "the version of this program")
         ->footer("Examples:\n  skillbench version");
 
@@ -532,6 +598,8 @@ struct words {
   if (known.app.got_subcommand("ptx")) return known.ptx;
   if (known.app.got_subcommand("skill")) return known.skill_check;
   if (known.app.got_subcommand("import")) return known.import_upskill;
+  if (known.app.got_subcommand("report")) return known.report;
+  if (known.app.got_subcommand("compare")) return known.compare;
   if (known.app.got_subcommand("completion")) return known.completion;
   return said{known.app.help(), exit_code::misuse};
 }
