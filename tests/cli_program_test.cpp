@@ -168,24 +168,38 @@ TEST_CASE("program: check quotes the line") {
 
 TEST_CASE("program: check --counters counts one case") {
   const folder here;
-  fs::copy_file(source + "/kernels/rmsnorm/baseline.cu", here.path / "k.cu");
-  const ran wrong = run(here, "check k.cu --counters --case cols_l");
+  // It copies, which is wrong: three cases are run and no more.
+  here.write("k.cu",
+             "/* skillbench\n{\"family\": \"geglu\", \"entry\": \"k<{T}>\",\n"
+             "\"args\": [\"x\", \"y\", \"rows\", \"cols\"], \"block\": [\"32\"],\n"
+             "\"grid\": [\"ceil_div(rows * cols, 32)\"], \"shared_bytes\": \"0\"}\n*/\n"
+             "#include <cuda_bf16.h>\n#include <cuda_fp16.h>\n"
+             "template <typename T>\n"
+             "__global__ void k(const T* x, T* y, int rows, int cols) {\n"
+             "  const int i = blockIdx.x * 32 + threadIdx.x;\n"
+             "  if (i < rows * cols)\n"
+             "    y[i] = x[i];\n"
+             "}\n");
+  const ran wrong = run(here, "check k.cu --counters --case one_row5");
   CHECK(wrong.code == 2);
-  CHECK(has(wrong.trouble, "did you mean `cols_1`?"));
+  CHECK(has(wrong.trouble, "did you mean `one_row_5`?"));
 
-  const ran told = run(here, "check k.cu --counters --case cols_1");
+  const ran told = run(here, "check k.cu --counters --case one_row_5");
   CHECK(told.code == 0);
-  CHECK(has(told.out, "\nlaunch 1 of 1, case cols_1\ncounted "));
+  CHECK(has(told.out, "\nlaunch 1 of 1, case one_row_5\ncounted "));
   CHECK(has(told.out, "float"));
   CHECK(has(told.out, "bfloat16"));
-  CHECK(has(told.out, "\nwarp instructions "));
+  // Five elements: of floats a sector each way.
+  CHECK(has(told.out, "\nglobal load requests "));
+  CHECK(has(told.out, "\ndistinct bytes read          32    32        32\n"));
+  CHECK(has(told.out, "  y[i] = x[i];\n"));
   CHECK(has(told.out, "\nlines that cost most, float:\nline "));
   CHECK_FALSE(has(run(here, "check k.cu").out, "counted"));
 
-  const ran asked = run(here, "check k.cu --counters --case cols_1 --json");
+  const ran asked = run(here, "check k.cu --counters --case one_row_5 --json");
   CHECK(asked.code == 0);
   CHECK(lines(asked.out) == 1);
-  CHECK(has(asked.out, "\"counters\":[{\"case\":\"cols_1\",\"element_type\":\"float\",\"launch\":0,"));
+  CHECK(has(asked.out, "\"counters\":[{\"case\":\"one_row_5\",\"element_type\":\"float\",\"launch\":0,"));
   CHECK(has(asked.out, "\"lines_of\":\"source\",\"lines\":[{\"line\":"));
   // Counted again, and by a run beside others: the same.
   const auto counters = [](const std::string& text) {
@@ -193,7 +207,7 @@ TEST_CASE("program: check --counters counts one case") {
     REQUIRE(from < to);
     return text.substr(from, to - from);
   };
-  CHECK(counters(run(here, "check k.cu --counters --case cols_1 --json").out) == counters(asked.out));
+  CHECK(counters(run(here, "check k.cu --counters --case one_row_5 --json").out) == counters(asked.out));
   const ran one = run(here, "run k.cu --counters --json --jobs 1"), three = run(here, "run k.cu k.cu --counters --json --jobs 3");
   CHECK(counters(one.out) == counters(three.out));
   CHECK_FALSE(has(one.out, "\"lines\""));

@@ -245,6 +245,7 @@ std::string difference(const report& a, const report& b) {
   if (a.warp_instructions != b.warp_instructions) return "warp instructions: " + std::to_string(a.warp_instructions) + " / " + std::to_string(b.warp_instructions);
   if (a.thread_instructions != b.thread_instructions) return "thread instructions";
   if (a.barriers != b.barriers) return "barriers";
+  if (a.load_sectors != b.load_sectors || a.store_sectors != b.store_sectors) return "sectors of global memory";
   if (a.findings.size() != b.findings.size()) return "number of findings: " + std::to_string(a.findings.size()) + " / " + std::to_string(b.findings.size());
   for (std::size_t i = 0; i < a.findings.size(); ++i) {
     if (a.findings[i].what != b.findings[i].what) return "findings: " + a.findings[i].what + " / " + b.findings[i].what;

@@ -128,7 +128,8 @@ struct job {
   bool counters = false;
 };
 
-// Exact counts over all launches of a job, of any job. A store is an atomic too.
+// Exact counts over all launches of any job. Sectors are those of requests and
+// of asynchronous copies; an atomic counts as a store.
 struct counters {
   std::uint64_t warp_instructions = 0;
   std::uint64_t thread_instructions = 0;  // sum of active lanes
