@@ -79,18 +79,11 @@ struct request {
   std::vector<skillbench::ptx::tensor_map> maps;  // after those; `address` is
                                                   // the number of a block
   bool share_registers = true;         // see ptx/allocate.hpp
-<<<<<<< HEAD
-=======
-  bool counters = false;               // see counters.hpp
->>>>>>> K
   std::uint64_t schedule = 0;
   // Kernels with the same parameters that are launched before, one after the
   // other on the same machine: text and entry.
   std::vector<std::pair<std::string, std::string>> before;
-<<<<<<< HEAD
   bool counters = false;               // see counters.hpp
-=======
->>>>>>> K
 };
 
 struct report {
