@@ -44,7 +44,7 @@ namespace skillbench {
 struct plan {
   std::uint64_t seed = 1;
   int schedules = 0;  // runs of each case; 0: two of small outputs, else one
-  counting count;  // of launches, beside the verdict
+  counting count = {};  // of launches, beside the verdict
   // Saves time when many candidates of one family are judged, nothing else;
   // one thread's own.
   reference_cache* references = nullptr;

@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <string>
 
+#include <skillbench/ptx/decoder.hpp>
 #include <skillbench/ptx/parse.hpp>
 
 #include "../ptx_kit.hpp"

@@ -434,8 +434,8 @@ struct words {
                      "skillbench-results)")
         ->type_name("");
     const auto file = [&](const char* flag, std::string& to,
-                          const char* words) {
-      to_report->add_option(flag, to, words)->type_name("FILE");
+                          const char* help) {
+      to_report->add_option(flag, to, help)->type_name("FILE");
     };
     file("--html", report.html, "one page that needs nothing else; - for "
                                 "standard output, here and below");
