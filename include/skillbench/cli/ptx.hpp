@@ -429,6 +429,7 @@ inline void pass(kernel_argument& to, const scalar_type& type, std::uint64_t bit
   for (std::uint64_t k = 0; k < asked.schedules; ++k) {
     work.schedule = k;
     auto report = on.value()->run(work);
+    if (!report && report.error().why == reason::too_slow) return broken({reason::too_slow, report.error().what + "; --budget sets how many"});
     if (!report) return broken(report.error());
     // The words of the command line are no launch: nothing was run.
     for (const finding& each : report.value().findings)
