@@ -47,7 +47,7 @@ std::size_t end_of_line(const text& in, std::size_t at) { return std::min(in.fin
 
 text mutated(text in, const text& other, std::mt19937_64& random) {
   static const std::vector<text> words{".b128", ".pred", ".v4", "0xffffffff", "-1", "9223372036854775807", "{", "}", "(", ";", ",", "%r0", "%p0", "[", ".param .align 128 .b8 x[4096]",
-                                       "bra", "call", "bar.sync 0;", "ret;", "@%p0 ", ".reg .b64 %d<9>;", "\0", "\xff", "/*", "\"", "%tid.x", "0f7fc00000", ".shared", "vote.sync.any.pred"};
+                                       "bra", "call", "bar.sync 0;", "ret;", "@%p0 ", ".reg .b64 %d<9>;", std::string(1, char(0)), "\xff", "/*", "\"", "%tid.x", "0f7fc00000", ".shared", "vote.sync.any.pred"};
   const std::size_t changes = 1 + random() % 4;
   for (std::size_t k = 0; k < changes; ++k) {
     const std::size_t at = place(in, random), end = end_of_line(in, at);

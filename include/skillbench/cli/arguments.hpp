@@ -354,7 +354,7 @@ struct words {
         ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1000}));
     to_ptx
         ->add_option("--budget", ptx.most_instructions,
-                     "stop after N warp instructions (default: 4 billion)")
+                     "stop after about N warp instructions (default: 4 billion)")
         ->type_name("N");
     to_ptx
         ->add_option("--dump", ptx.dump,

@@ -426,6 +426,7 @@ inline void pass(kernel_argument& to, const scalar_type& type, std::uint64_t bit
     work.schedule = k;
     work.counters = asked.counters && k == 0;
     auto report = on.value()->run(work);
+    if (!report && report.error().why == reason::too_slow) return broken({reason::too_slow, report.error().what + "; --budget sets how many"});
     if (!report) return broken(report.error());
     // The words of the command line are no launch: nothing was run.
     for (const finding& each : report.value().findings)
