@@ -2,14 +2,14 @@
 // ptx/watch.hpp: what the machine saw going wrong.
 //
 // Layer   3. Includes finding.hpp and the standard library.
-// One finding for each (instruction, kind): the first thread it happened to,
-// and how often. The machine goes on after most of them, so that one run tells
-// all it can; `stop_after` of them end the launch. Notes never do: what a kernel
-// is told with a note it may do as often as it likes.
+// One finding for each (instruction, kind, severity): the first thread it happened
+// to, and how often. The machine goes on after most of them, so that one run tells
+// all it can; `stop_after` of them end the launch. Notes end nothing.
 
 #include <cstdint>
 #include <map>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -19,25 +19,25 @@ namespace skillbench::ptx {
 
 class watch {
  public:
-  static constexpr std::size_t most_kinds = 16;       // kept, of notes as well
+  static constexpr std::size_t most_kinds = 16;       // kept, and as many notes
   static constexpr std::uint64_t stop_after = 20'000; // occurrences
 
-  // True the first time: the caller then fills the finding in, with this weight.
-  [[nodiscard]] bool first(std::uint32_t pc, code what, severity weight = severity::fails) {
+  // True the first time: the caller then fills the finding in.
+  [[nodiscard]] bool first(std::uint32_t pc, code what,
+                           severity weight = severity::fails) {
     const bool note = weight == severity::note;
     if (!note) ++total_;
     const auto [at, fresh] =
-        index_.try_emplace({pc, what}, findings_.size());
+        index_.try_emplace({pc, what, note}, findings_.size());
     if (!fresh) {
       if (at->second < findings_.size()) ++findings_[at->second].count;
       return false;
     }
-    std::size_t& kept = note ? notes_ : kinds_;
-    if (kept >= most_kinds) {
+    if ((note ? notes_ : kinds_) >= most_kinds) {
       at->second = not_kept;
       return false;
     }
-    ++kept;
+    ++(note ? notes_ : kinds_);
     return true;
   }
 
@@ -53,7 +53,7 @@ class watch {
  private:
   static constexpr std::size_t not_kept = ~std::size_t{0};
 
-  std::map<std::pair<std::uint32_t, code>, std::size_t> index_;
+  std::map<std::tuple<std::uint32_t, code, bool>, std::size_t> index_;
   std::vector<finding> findings_;
   std::size_t kinds_ = 0, notes_ = 0;
   std::uint64_t total_ = 0;
