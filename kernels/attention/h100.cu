@@ -6,7 +6,7 @@
   "grid": ["ceil_div(q_len, 128)", "batch * heads"],
   "block": ["384"],
   "shared_bytes": "1024 + head_dim * sizeof_T * (128 + (sizeof_T == 4 ? 2 * 2 * 64 : 2 * STAGES * KEYS)) + (sizeof_T == 4 ? 32768 : 0)",
-  "tune": {"KEYS": [128, 64], "STAGES": [2, 3]},
+  "tune": {"KEYS": [64, 128], "STAGES": [2, 3]},
   "tensor_maps": {
     "q_map": {"tensor": "q", "extents": ["head_dim", "q_len", "batch * heads"],
               "strides": ["head_dim * sizeof_T", "q_len * head_dim * sizeof_T"],

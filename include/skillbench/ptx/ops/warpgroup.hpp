@@ -43,7 +43,6 @@
 #include <cstring>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include <skillbench/ptx/decode.hpp>
