@@ -29,6 +29,7 @@
 #include <skillbench/device/remote.hpp>
 #include <skillbench/embedded.hpp>
 #include <skillbench/evaluate.hpp>
+#include <skillbench/find_worker.hpp>
 #include <skillbench/samples.hpp>
 
 using namespace skillbench;
@@ -213,7 +214,7 @@ int main(int count, char** words) {
   }
   const child_command worker{SKILLBENCH_PROGRAM,
                              {"worker"},
-                             toolkit_environment(cuda.value())};
+                             worker_environment(cuda.value())};
   const fs::path source = SKILLBENCH_SOURCE_DIR;
   const std::vector<sample> demo =
       samples_at((source / "examples/outputs").string(), known);

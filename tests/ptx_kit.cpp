@@ -156,7 +156,9 @@ std::string refusal(const form& asked) {
   return run({asked}, one)[0].trouble;
 }
 
-report launch(const request& asked) {
+namespace {
+
+report launch_as(const request& asked, ptx::native how) {
   report out;
   const auto parsed = ptx::parse(asked.ptx);
   if (!parsed) {
@@ -171,6 +173,13 @@ report launch(const request& asked) {
     return out;
   }
   out.file_bytes = code.value().file_bytes;
+  std::vector<ptx::module> modules;
+  std::vector<ptx::program> earlier;
+  modules.reserve(asked.before.size());
+  for (const auto& [text, entry] : asked.before) {
+    modules.push_back(ptx::parse(text).value());
+    earlier.push_back(ptx::decoder(modules.back()).kernel(entry).value());
+  }
   ptx::memory global(std::uint64_t{1} << 28);
   for (const block& b : asked.blocks) {
     ptx::allocation a;
@@ -186,6 +195,8 @@ report launch(const request& asked) {
   ptx::machine machine(global, seen);
   ptx::launch_plan plan;
   plan.cold = 0;
+  plan.how = how;
+  plan.schedule = asked.schedule;
   plan.grid = asked.grid;
   plan.block = asked.cta;
   plan.cluster = asked.cluster;
@@ -205,6 +216,8 @@ report launch(const request& asked) {
     map.address = global.at(map.address).base;
     ptx::encode(map, plan.parameters.data() + at);
   }
+  for (const ptx::program& each : earlier)
+    if (const auto done = machine.launch(each, plan); !done) out.trouble = words_of(done.error());
   const auto done = machine.launch(code.value(), plan);
   if (!done) out.trouble = words_of(done.error());
   else {
@@ -217,6 +230,31 @@ report launch(const request& asked) {
   out.shadows.resize(asked.blocks.size());
   for (std::size_t i = 0; i < asked.blocks.size(); ++i)
     read_back(global, i, out.bytes[i], out.shadows[i]);
+  return out;
+}
+
+// What differs between two reports of one launch; "" when nothing does.
+std::string difference(const report& a, const report& b) {
+  if (a.trouble != b.trouble) return "trouble: " + a.trouble + " / " + b.trouble;
+  if (a.bytes != b.bytes) return "results";
+  if (a.shadows != b.shadows) return "shadows of results";
+  if (a.warp_instructions != b.warp_instructions) return "warp instructions: " + std::to_string(a.warp_instructions) + " / " + std::to_string(b.warp_instructions);
+  if (a.thread_instructions != b.thread_instructions) return "thread instructions";
+  if (a.barriers != b.barriers) return "barriers";
+  if (a.findings.size() != b.findings.size()) return "number of findings: " + std::to_string(a.findings.size()) + " / " + std::to_string(b.findings.size());
+  for (std::size_t i = 0; i < a.findings.size(); ++i) {
+    if (a.findings[i].what != b.findings[i].what) return "findings: " + a.findings[i].what + " / " + b.findings[i].what;
+    if (a.findings[i].count != b.findings[i].count) return "times: " + a.findings[i].what;
+  }
+  return "";
+}
+
+}  // namespace
+
+report launch(const request& asked) {
+  report out = launch_as(asked, ptx::native::checked);
+  const std::string differs = difference(out, launch_as(asked, ptx::native::off));
+  if (!differs.empty()) out.trouble = "native code and the interpreter differ in " + differs;
   return out;
 }
 

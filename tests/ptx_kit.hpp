@@ -78,6 +78,10 @@ struct request {
   std::vector<skillbench::ptx::tensor_map> maps;  // after those; `address` is
                                                   // the number of a block
   bool share_registers = true;         // see ptx/allocate.hpp
+  std::uint64_t schedule = 0;
+  // Kernels with the same parameters that are launched before, one after the
+  // other on the same machine: text and entry.
+  std::vector<std::pair<std::string, std::string>> before;
 };
 
 struct report {
@@ -88,6 +92,7 @@ struct report {
   std::uint64_t file_bytes = 0;  // of a warp's registers
 };
 
+// As native code, and interpreted; a difference between the two is trouble.
 report launch(const request& asked);
 
 std::unique_ptr<skillbench::device> device();  // with the toolkit, if any

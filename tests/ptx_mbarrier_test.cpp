@@ -131,6 +131,24 @@ TEST_CASE("mbarrier: copies of cp.async arrive, with and without their own count
   }
 }
 
+TEST_CASE("mbarrier: a copy that arrived there is told of, whoever else waited for it") {
+  // The producer waits for all its copies itself, after they were to arrive.
+  request r;
+  r.ptx = header + kit::entry(start + initialised("64") +
+                                  "mov.u32 %r12, tile; mad.lo.s32 %r13, %r1, 4, %r12; mul.wide.u32 %rd1, %r0, 4; add.s64 %rd1, %p_1, %rd1; cp.async.ca.shared.global [%r13], [%rd1], 4;"
+                                  "cp.async.mbarrier.arrive.noinc.shared::cta.b64 [bar]; cp.async.wait_all;\n" +
+                                  wait("0", "W") + "xor.b32 %r14, %r1, 63; mad.lo.s32 %r14, %r14, 4, %r12; ld.shared.u32 %r15, [%r14]; st.global.u32 [%rd0], %r15; ret;",
+                              2, 0, variables);
+  r.entry = "k";
+  r.cta.x = 64;
+  r.blocks.push_back({"y", true, false, 4, std::string(256, '\0')});
+  r.blocks.push_back({"x", false, true, 4, bytes_of(each(64, [](u32 i) { return i * i; }))});
+  for (std::uint64_t schedule = 0; schedule < 5; ++schedule) {
+    r.schedule = schedule;
+    CHECK(run(r) == each(64, [](u32 i) { return (63 - i) * (63 - i); }));
+  }
+}
+
 TEST_CASE("mbarrier: misuse is told") {
   struct wrong { std::string body, words; };
   const std::string one = "setp.ne.u32 %p0, %r1, 0; @%p0 ret;\n";

@@ -21,6 +21,7 @@
 #include <string_view>
 #include <vector>
 
+#include <skillbench/cuda/library.hpp>
 #include <skillbench/fault.hpp>
 
 namespace skillbench {
@@ -111,6 +112,16 @@ inline constexpr std::string_view program_name = "skillbench";
   const std::string prefix = in::above(__FILE__, 3);
   places.push_back(prefix.empty() ? prefix : in::program_in(prefix + "/bin"));
   return in::first_usable(places);
+}
+
+// What a worker finds in its environment, and nothing else: the toolkit, and
+// SKILLBENCH_JIT where it is set here ("0": the PTX machine interprets only).
+[[nodiscard]] inline std::vector<std::string> worker_environment(
+    const toolkit& cuda) {
+  std::vector<std::string> told = toolkit_environment(cuda);
+  if (const char* jit = std::getenv("SKILLBENCH_JIT"))
+    told.push_back("SKILLBENCH_JIT=" + std::string(jit));
+  return told;
 }
 
 }  // namespace skillbench

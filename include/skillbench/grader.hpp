@@ -74,7 +74,7 @@ class grader {
     made.limits_ = asked.limits;
     made.worker_ = {.program = std::move(program).value(),
                     .arguments = {"worker"},
-                    .environment = toolkit_environment(cuda.value())};
+                    .environment = worker_environment(cuda.value())};
     made.references_ =
         std::make_unique<reference_cache>(asked.cached_elements);
     const auto tried = remote::start(made.worker_, made.limits_);

@@ -26,6 +26,7 @@
 #include <skillbench/device.hpp>
 #include <skillbench/device/remote.hpp>
 #include <skillbench/fault.hpp>
+#include <skillbench/find_worker.hpp>
 
 namespace skillbench::cli {
 
@@ -67,7 +68,7 @@ class devices {
     auto made = std::unique_ptr<devices>(new devices);
     made->command_.program = std::move(program).value();
     made->command_.arguments = {worker_command};
-    made->command_.environment = toolkit_environment(cuda.value());
+    made->command_.environment = worker_environment(cuda.value());
     made->toolkit_ = std::move(cuda).value();
     auto cached = open_cache(cache, made->toolkit_, made->command_.program);
     if (!cached) return cached.error();

@@ -86,10 +86,9 @@ class runner {
       limit = 1;  // one block
     }
     native_state& s = *state_;
-    if (s.now != &w) {
-      s.now = &w;
-      s.file = reinterpret_cast<std::uint64_t>(w.file);
-    }
+    // A later launch may have another warp at this address.
+    s.now = &w;
+    s.file = reinterpret_cast<std::uint64_t>(w.file);
     s.shared_data = reinterpret_cast<std::uint64_t>(w.shared->data.data());
     s.shared_shadow = reinterpret_cast<std::uint64_t>(w.shared->shadow.data());
     s.shared_bytes = w.shared->data.size();

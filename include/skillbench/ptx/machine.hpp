@@ -171,7 +171,7 @@ class machine {
         break;
       }
     }
-    if (races_.partial && seen_->first(~0u, code::race)) {
+    if (races_.partial && seen_->first(~0u, code::race, severity::note)) {
       finding f = finding_at(state_, ~0u, code::race, "races were looked for in a part of this launch only: it has more of them to tell apart than the machine keeps");
       f.weight = severity::note;
       seen_->add(std::move(f));
@@ -969,7 +969,7 @@ class machine {
 
   void tell_apart(const warp& w, const fragment& f, const warp& v, const fragment& g, std::uint32_t which, severity weight) {
     const bool note = weight == severity::note;
-    if (!seen_->first(note ? ~f.pc : f.pc, code::barrier_divergence)) return;
+    if (!seen_->first(f.pc, code::barrier_divergence, weight)) return;
     finding told = finding_at(state_, f.pc, code::barrier_divergence,
                               thread_words(w, std::countr_zero(f.lanes)) + " waits at barrier " + std::to_string(which) + " (" + line_words(state_, f.pc) + ") with " +
                                   cta_races::thread_of(state_, v.number, static_cast<std::uint32_t>(std::countr_zero(g.lanes))) + ", which came to another instruction (" +

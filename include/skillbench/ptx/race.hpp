@@ -701,7 +701,7 @@ class cta_races {
   void tell_shared(warp& w, const op& o, int lane, std::uint64_t at, unsigned bytes, bool store, std::uint32_t other, std::uint32_t pc, std::uint32_t other_lane, bool other_stores) {
     if (launch->unordered) return;
     const bool silent = store && changes_nothing(w, o, lane, w.shared->data.data() + at, w.shared->shadow.data() + at);
-    if (!w.launch->seen->first(silent ? ~w.pc : w.pc, code::race)) return;
+    if (!w.launch->seen->first(w.pc, code::race, silent ? severity::note : severity::fails)) return;
     const std::string who = other == copy_engine ? "an asynchronous copy or another CTA of the cluster" : thread_of(*w.launch, other, other_lane);
     finding f = finding_at(*w.launch, w.pc, code::race,
                            thread_words(w, lane) + (store ? " writes " : " reads ") + bytes_words(bytes) + " of shared memory at " + hex(at) +
@@ -720,7 +720,7 @@ class cta_races {
         const std::uint64_t in_page = (address - owner->origin) & (page_bytes - 1);
         silent = changes_nothing(w, o, lane, p.data.get() + in_page, p.shadow ? p.shadow.get() + in_page : nullptr);
       }
-    if (!w.launch->seen->first(silent ? ~w.pc : w.pc, code::race)) return;
+    if (!w.launch->seen->first(w.pc, code::race, silent ? severity::note : severity::fails)) return;
     const whereabouts at = locate(*w.launch->global, address, bytes);
     finding f = finding_at(*w.launch, w.pc, code::race,
                            thread_words(w, lane) + (store ? " writes " : " reads ") + "element " + std::to_string(at.index.value_or(0)) + " of " + at.tensor +

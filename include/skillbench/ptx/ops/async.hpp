@@ -210,14 +210,20 @@ inline void run_commit(warp& w, const op&, lane_mask active) {
 // imm: how many of the latest groups may still be in flight; below 0: none,
 // committed or not.
 inline void run_wait(warp& w, const op& o, lane_mask active) {
-  const auto& committed = w.shared->copies[w.number].committed;
+  const warp_copies& mine = w.shared->copies[w.number];
+  const auto& committed = mine.committed;
   land_where(*w.shared, w.number, [&](const copy_batch& b) {
     lane_mask done = o.imm < 0 ? active : 0;
     for (lane_mask left = b.lanes & active & ~done; left; left &= left - 1) {
       const auto l = static_cast<unsigned>(std::countr_zero(left));
       if (std::int64_t{b.group[l]} < std::int64_t{committed[l]} - o.imm) done |= lane_mask{1} << l;
     }
-    note_copy(w, b, done & b.lanes);
+    // What an mbarrier tells of already, by cp.async.mbarrier.arrive, is not told
+    // anew: those who wait there learn of the copy as it was issued.
+    lane_mask signalled = 0;
+    for (const copy_arrival& each : mine.arrivals)
+      if (b.number < each.before) signalled |= each.lanes;
+    note_copy(w, b, done & b.lanes & ~signalled);
     return done;
   });
 }

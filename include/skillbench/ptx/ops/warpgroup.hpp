@@ -159,14 +159,18 @@ inline void report_missing_warps(launch_state& launch, const wgmma_reads& all, s
 
 // ---- registers in flight -------------------------------------------------------------
 
+inline void tell_repaired(warp& w, int lane, const std::string& what) {
+  if (!w.launch->seen->first(w.pc, code::repaired_by_compiler, severity::note)) return;
+  finding f = finding_at(*w.launch, w.pc, code::repaired_by_compiler, thread_words(w, lane) + what);
+  f.weight = severity::note;
+  w.launch->seen->add(std::move(f));
+}
+
 // An instruction that is no wgmma, while one is in flight.
 inline void check_flight(warp& w, const op& o, lane_mask active) {
   wgmma_flight& f = w.flight;
   const auto tell = [&](const char* does) {
-    if (!w.launch->seen->first(w.pc, code::repaired_by_compiler)) return;
-    w.launch->seen->add(finding_at(*w.launch, w.pc, code::repaired_by_compiler,
-                                   thread_words(w, std::countr_zero(active)) + does + " the wgmma of " + line_words(*w.launch, f.pc) +
-                                       ", which is in flight until a wgmma.wait_group covers it; ptxas puts a wait in (C7517)"));
+    tell_repaired(w, std::countr_zero(active), does + (" the wgmma of " + line_words(*w.launch, f.pc)) + ", which is in flight until a wgmma.wait_group covers it; ptxas puts a wait in (C7517)");
   };
   const further& more = w.launch->code->more[o.more];
   if (o.run == &run_mov<std::uint32_t>) {
@@ -331,14 +335,10 @@ inline void run_wgmma(warp& w, const op& o, lane_mask active) {
   flight.newest = flight.committed + 1;
   flight.pending = true;
   flight.pc = w.shared->matrices.pc = w.pc;
-  if ((f.flags & unfenced) && w.launch->seen->first(w.pc, code::repaired_by_compiler))
-    w.launch->seen->add(finding_at(*w.launch, w.pc, code::repaired_by_compiler,
-                                   thread_words(w, lead) + " starts a wgmma with registers that were written since the last wgmma.fence; ptxas puts one in (C7519)"));
+  if (f.flags & unfenced) tell_repaired(w, lead, " starts a wgmma with registers that were written since the last wgmma.fence; ptxas puts one in (C7519)");
   for (const ref& r : all.s) {
-    if (flight.written[r.slot] > flight.done && &r < all.s.data() + 4 && from_registers &&
-        w.launch->seen->first(w.pc, code::repaired_by_compiler))
-      w.launch->seen->add(finding_at(*w.launch, w.pc, code::repaired_by_compiler,
-                                     thread_words(w, lead) + " multiplies accumulators of a wgmma that is in flight until a wgmma.wait_group covers it; ptxas puts a wait in (C7517)"));
+    if (flight.written[r.slot] > flight.done && &r < all.s.data() + 4 && from_registers)
+      tell_repaired(w, lead, " multiplies accumulators of a wgmma that is in flight until a wgmma.wait_group covers it; ptxas puts a wait in (C7517)");
     flight.locked[r.slot] = flight.newest;
   }
   for (const ref& r : all.d) flight.written[r.slot] = flight.newest;
