@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include <skillbench/assertion.hpp>
 #include <skillbench/fault.hpp>
 #include <skillbench/finding.hpp>
 #include <skillbench/record.hpp>
@@ -66,6 +67,7 @@ TEST_CASE("docs: README lists the outcomes, the codes and the reasons") {
   CHECK(joined(column("Outcome")) == joined(names<outcome>(0)));
   CHECK(joined(column("Code")) == joined(names<code>(0)));
   CHECK(joined(column("Reason")) == joined(names<reason>(1)));
+  CHECK(joined(column("Assertion")) == joined(names<assertion::type>(0)));
 }
 
 TEST_CASE("docs: README lists the rules for skills with their weights") {

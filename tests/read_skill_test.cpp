@@ -206,6 +206,8 @@ TEST_CASE("read_skill: tabs, marks and line ends") {
 
 TEST_CASE("read_skill: hostile bytes") {
   only(good + std::string("a\0b\0", 4), skill_rule::bad_text, 8, 2);
+  CHECK(parse_skill(good + std::string("a\0b", 3), "demo")
+            .read.body.ends_with("a b"));
   only(good + "\xff\xfe", skill_rule::bad_text, 8, 1);
   only(good + "see \u202ecod", skill_rule::bidi_control, 8, 5);
   const checked_skill early =

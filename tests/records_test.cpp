@@ -90,5 +90,7 @@ TEST_CASE("records: sources are kept by their hash, and nothing else is read") {
   CHECK(read_source(in.path, "00ff", 2) == "on");
   CHECK(source_file(in.path, "../../etc/passwd").empty());
   CHECK(source_file(in.path, "").empty());
-  CHECK(write_source(in.path + "/none", "00ff", "x").error().why == reason::io);
+  CHECK(write_source(in.path + "/again", "00ff", "x").ok());  // was removed
+  std::ofstream(in.path + "/file");
+  CHECK(write_source(in.path + "/file", "00ff", "x").error().why == reason::io);
 }

@@ -124,7 +124,8 @@ class gatherer {
   const std::string path = source_file(folder, hash);
   std::error_code trouble;
   if (path.empty() || std::filesystem::exists(path, trouble)) return done{};
-  std::filesystem::create_directory(folder + "/sources", trouble);
+  // The folder, too: somebody may have removed it meanwhile.
+  std::filesystem::create_directories(folder + "/sources", trouble);
   const std::string beside = path + "." + std::to_string(::getpid());
   {
     std::ofstream to(beside, std::ios::binary | std::ios::trunc);

@@ -87,10 +87,12 @@ inline void print_imported(const imported_runs& told, stream& out) {
   }
   if (!told.unanswered.empty())
     complain(plural(told.unanswered.size(), "run") +
-             " left out (infrastructure), with " +
-             plural(assertions, "assertion") +
-             " that upskill counted as failed; that says nothing about the "
-             "model");
+             " left out (infrastructure)" +
+             (assertions == 0
+                  ? std::string()
+                  : ", with " + plural(assertions, "assertion") +
+                        " that upskill counted as failed") +
+             "; that says nothing about the model");
   if (told.hidden_calls > 0)
     complain("up to " + plural(told.hidden_calls, "failed assertion") +
              " may be calls that failed: their runs have fewer turns than "
