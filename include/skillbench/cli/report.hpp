@@ -315,12 +315,11 @@ inline void print_noise(const std::vector<record>& records, std::uint64_t seed,
   if (!asked.json && !to_output && !written) to.line("");
   for (std::size_t i = 0; i < gates.size(); ++i)
     for (const gate_told& one : gates[i])
-      to.line(to.paint(one.holds ? colour::green : colour::red,
-                       one.holds ? "holds " : "fails ") +
-              printable((effects.size() > 1 ? effects[i].skill + ": " : "") +
-                        one.words));
+      to.line(printable(effects.size() > 1 ? effects[i].skill + ": " : "") +
+              to.paint(one.holds ? colour::green : colour::red, one.words));
   if (effects.empty())
-    to.line("fails  there is no skill to hold the gate against");
+    to.line(to.paint(colour::red,
+                     "the gate fails: there is no skill to hold it against"));
   return holds ? exit_code::fine : exit_code::differs;
 }
 
