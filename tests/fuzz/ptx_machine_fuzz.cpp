@@ -12,7 +12,7 @@
 #include <cstdlib>
 #include <string>
 
-#include <skillbench/ptx/decoder.hpp>
+#include <skillbench/ptx/decode.hpp>
 #include <skillbench/ptx/parse.hpp>
 
 #include "../ptx_kit.hpp"
@@ -31,7 +31,7 @@ job job_for(const ptx::function& f, std::size_t seed) {
   for (const auto& p : f.params) {
     kernel_argument a;
     a.name = p.name;
-    if (ptx::variable_bytes(p) == 8) {
+    if (p.extents.empty() && ptx::width_of(ptx::type_named(p.type)) == 8) {
       buffer b;
       b.name = p.name;
       b.use = asked.buffers.size() % 3 == 0 ? role::input : asked.buffers.size() % 3 == 1 ? role::output : role::scratch;
