@@ -208,6 +208,16 @@ TEST_CASE("cli/check: a finding shows the line of the file, not of the block") {
   CHECK(has(text, "  answer.md:12\n  12 | second\n     | ^~~~~~\n"));
 }
 
+TEST_CASE("cli/check: lines in a finding's words are those of the file, too") {
+  CHECK(in_lines_of_file("reads there (line 30) and writes (line 27): no", 5) ==
+        "reads there (line 34) and writes (line 31): no");
+  CHECK(in_lines_of_file("the wgmma of line 40, at PTX line 12", 5) ==
+        "the wgmma of line 44, at PTX line 12");
+  CHECK(in_lines_of_file("line x, line 99999999999 and line ", 5) ==
+        "line x, line 99999999999 and line ");
+  CHECK(in_lines_of_file("line 3", 1) == "line 3");
+}
+
 TEST_CASE("cli/selftest: a file says what is to be found in it") {
   const auto made = parse_expectation(
       "<!-- expect: outcome=faults finding=out_of_bounds finding=deadlock; "

@@ -7,12 +7,14 @@
 //         model's answer.
 
 #include <algorithm>
+#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -93,6 +95,28 @@ struct finding_group {
   return groups;
 }
 
+// "line 27" in a finding's words as "line 34", that of the file; lines of the PTX
+// stay.
+[[nodiscard]] inline std::string in_lines_of_file(std::string_view words,
+                                                  int first_line) {
+  constexpr std::string_view mark = "line ";
+  std::string made;
+  for (;;) {
+    const std::size_t at = words.find(mark);
+    if (at == std::string_view::npos) return made + std::string(words);
+    made += words.substr(0, at + mark.size());
+    words.remove_prefix(at + mark.size());
+    int line = 0;
+    const auto [end, trouble] =
+        std::from_chars(words.data(), words.data() + words.size(), line);
+    if (trouble != std::errc() || line < 1 || line > 1'000'000 ||
+        made.ends_with("PTX line "))
+      continue;
+    made += std::to_string(line + first_line - 1);
+    words.remove_prefix(static_cast<std::size_t>(end - words.data()));
+  }
+}
+
 // A group's sentence, where its first one is, and the line of the source.
 inline void print_finding(const finding_group& group, const sample& of,
                           const excerpt* from, stream& out) {
@@ -104,7 +128,9 @@ inline void print_finding(const finding_group& group, const sample& of,
   if (group.count > 1) head += fmt::format(", {} times", group.count);
   out.line(head);
   const std::size_t room = out.width() - 2;
-  for (const std::string& each : wrapped(printable(one.what), room))
+  const std::string what =
+      from ? in_lines_of_file(one.what, from->first_line) : one.what;
+  for (const std::string& each : wrapped(printable(what), room))
     out.line("  " + each);
   std::string where;
   const auto add = [&](std::string_view what, const std::string& value) {
