@@ -191,7 +191,7 @@ TEST_CASE("program: check --counters counts one case") {
   CHECK(has(told.out, "bfloat16"));
   // Five elements: of floats a sector each way.
   CHECK(has(told.out, "\nglobal load requests "));
-  CHECK(has(told.out, "\ndistinct bytes read          32    32        32\n"));
+  CHECK(has(told.out, "\ndistinct bytes read        32    32        32\n"));
   CHECK(has(told.out, "  y[i] = x[i];\n"));
   CHECK(has(told.out, "\nlines that cost most, float:\nline "));
   CHECK_FALSE(has(run(here, "check k.cu").out, "counted"));
