@@ -201,12 +201,14 @@ TEST_CASE("counters: what a launch touches, each sector once") {
 }
 
 TEST_CASE("counters: constants are no sectors of global memory") {
-  auto r = reading("mov.u64 %rd5, table; ld.const.u32 %r20, [%rd5]; st.global.u32 [%rd0], %r20;", 1, 32);
+  auto r = reading("mov.u64 %rd5, table; ld.const.u32 %r20, [%rd5]; mul.lo.u32 %r21, %r1, 20; and.b32 %r21, %r21, 60; cvt.u64.u32 %rd6, %r21; add.s64 %rd6, %rd5, %rd6; ld.const.u32 %r22, [%rd6];"
+                   "add.s32 %r20, %r20, %r22; st.global.u32 [%rd0], %r20;",
+                   16, 32);
   r.ptx.insert(header.size(), ".const .align 4 .u32 table[4] = {1, 2, 3, 4};\n");
   // The kit places no module variables: the block beside is where it would lie.
   r.ptx.replace(r.ptx.find("mov.u64 %rd5, table"), 19, "mov.u64 %rd5, %p_1");
   const auto told = count(r);
-  CHECK(at(told.total.warp_instructions, instruction_class::load_constant) == 3);
+  CHECK(at(told.total.warp_instructions, instruction_class::load_constant) == 4);
   CHECK(told.total.global_load_requests == 0);
   CHECK(told.global_read_bytes == 0);
 }
