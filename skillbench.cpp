@@ -1,6 +1,13 @@
 #include <cstdio>
 
+#include <memory>
+#include <string>
+
 #include <skillbench/cli/program.hpp>
+
+// machine.cpp
+std::unique_ptr<skillbench::device> make_machine(const skillbench::toolkit&);
+skillbench::result<std::string> machine_forms();
 
 // Asked with plain calls, before anything that was built from the wider
 // instructions runs.
@@ -22,5 +29,5 @@ int main(int count, char** words) {
                stderr);
     return 3;
   }
-  return skillbench::cli::main(count, words);
+  return skillbench::cli::main(count, words, {&make_machine, &machine_forms});
 }

@@ -29,6 +29,7 @@
 
 #include <skillbench/effect.hpp>
 #include <skillbench/finding.hpp>
+#include <skillbench/json_effect.hpp>
 #include <skillbench/json_record.hpp>
 #include <skillbench/json_text.hpp>
 #include <skillbench/record.hpp>
@@ -84,37 +85,6 @@ using json_text::json;
     }
   }
   return safe;
-}
-
-[[nodiscard]] inline json write(const rungs& of) {
-  return {{"outputs", of.outputs}, {"kernel", of.kernel},
-          {"manifest", of.manifest}, {"compiles", of.compiles},
-          {"clean", of.clean}, {"right", of.right},
-          {"correct", of.correct}, {"unjudged", of.unjudged}};
-}
-
-[[nodiscard]] inline json write(const comparison& of) {
-  json made = {{"model", of.model}, {"task", of.task},
-               {"all_models", of.all_models}, {"all_tasks", of.all_tasks},
-               {"with", write(of.with)}, {"without", write(of.without)},
-               {"verdict", name(of.said)}, {"p", of.counted_p}};
-  if (of.if_fail.difference)
-    made["difference"] = {{"value", of.if_fail.difference->value},
-                          {"low", of.if_fail.difference->at95.low},
-                          {"high", of.if_fail.difference->at95.high}};
-  return made;
-}
-
-[[nodiscard]] inline json write(const effect& of) {
-  json made = {{"skill", of.skill}, {"words", words_of(of.over_all)},
-               {"over_all", write(of.over_all)}};
-  made["by_model"] = json::array();
-  for (const comparison& each : of.by_model)
-    made["by_model"].push_back(write(each));
-  made["by_stratum"] = json::array();
-  for (const comparison& each : of.by_stratum)
-    made["by_stratum"].push_back(write(each));
-  return made;
 }
 
 // The cases of one element type, added up.
@@ -254,7 +224,7 @@ class word_list {
     data["speed"].push_back({{"words", words}, {"outputs", count}});
   data["effects"] = json::array();
   for (const effect& each : effects)
-    data["effects"].push_back(html_text::write(each));
+    data["effects"].push_back(json_text::write(each));
   data["outputs"] = std::move(outputs);
   data["sources"] = std::move(sources);
 

@@ -30,7 +30,8 @@ bool has(const std::string& text, const std::string& part) {
 }
 
 const words commands{"run",    "check",   "families", "prompt", "selftest",
-                     "doctor", "version", "completion"};
+                     "doctor", "ptx",     "skill",   "import",   "version",
+                     "completion"};
 
 }  // namespace
 
@@ -78,6 +79,28 @@ TEST_CASE("cli/arguments: the other commands") {
   CHECK(parsed<selftest_command>({"selftest", "--no-cache"}).cache.off);
   CHECK(parsed<doctor_command>({"doctor", "--cache=c"}).cache.folder == "c");
   CHECK_FALSE(parsed<run_command>({"run", "a"}).cache.off);
+  const auto skill =
+      parsed<skill_check_command>({"skill", "check", "a", "b", "--lenient"});
+  CHECK(skill.paths == words{"a", "b"});
+  CHECK(skill.lenient);
+  CHECK_FALSE(skill.json);
+  CHECK_FALSE(parsed<skill_check_command>({"skill", "check", "a", "--strict"})
+                  .lenient);
+  CHECK(parsed<skill_check_command>({"skill", "check", "--json", "a"}).json);
+  const auto import = parsed<import_upskill_command>(
+      {"import", "upskill", "runs", "--out", "there"});
+  CHECK(import.path == "runs");
+  CHECK(import.out == "there");
+  CHECK_FALSE(import.json);
+  const auto ptx = parsed<ptx_command>({"ptx", "k.cu", "--entry", "f<4>", "--grid", "2,3", "--args", "f32[4]", "i32=-5", "--dump", "d", "--json"});
+  CHECK(ptx.file == "k.cu");
+  CHECK(ptx.entry == "f<4>");
+  CHECK(ptx.grid == "2,3");
+  CHECK(ptx.block == "32");
+  CHECK(ptx.args == words{"f32[4]", "i32=-5"});
+  CHECK(ptx.dump == "d");
+  CHECK(ptx.schedules == 1);
+  CHECK(ptx.json);
   parsed<version_command>({"version"});
   parsed<version_command>({"--version"});
 }
@@ -88,6 +111,10 @@ TEST_CASE("cli/arguments: an unknown command or option names the nearest") {
   CHECK(has(refused({"run", "x", "--sede=3"}), "did you mean `--seed`?"));
   CHECK_FALSE(has(refused({"banana"}), "did you mean"));
   CHECK(has(refused({"--vresion"}), "did you mean `--version`?"));
+  CHECK(has(refused({"skill", "chekc", "x"}),
+            "no command `skill chekc`; did you mean `check`?"));
+  CHECK(has(refused({"skill", "check", "x", "--jsno"}),
+            "did you mean `--json`?\nSee `skillbench skill check --help`."));
 }
 
 TEST_CASE("cli/arguments: a value that makes no sense is refused") {
@@ -101,7 +128,15 @@ TEST_CASE("cli/arguments: a value that makes no sense is refused") {
   refused({"check"});
   refused({"check", "a", "b"});
   refused({"check", "a", "--case", "cols_1"});
+  refused({"ptx", "k.cu", "--schedules", "0"});
+  refused({"ptx", "k.cu", "--schedules", "1001"});
+  refused({"ptx", "k.cu", "--shared", "-1"});
   refused({"completion", "powershell"});
+  refused({"skill"});
+  refused({"import", "runs"});
+  refused({"import", "upskill"});
+  refused({"skill", "check"});
+  refused({"skill", "check", "a", "--strict", "--lenient"});
   refused({});
 }
 
@@ -118,6 +153,8 @@ TEST_CASE("cli/arguments: every command has help with an example") {
     CHECK_MESSAGE(has(help.words, "Examples:\n  "), each);
     CHECK_MESSAGE(has(help.words, "skillbench " + each), each);
   }
+  CHECK(has(parsed<said>({"skill", "check", "--help"}).words,
+            "Usage: skillbench skill check"));
   const said help = parsed<said>({"--help"});
   for (const std::string& each : commands)
     CHECK_MESSAGE(has(help.words, "\n  " + each), each);
@@ -129,5 +166,6 @@ TEST_CASE("cli/arguments: completion knows every command") {
     for (const std::string& each : commands)
       CHECK_MESSAGE(has(text, each), shell, " ", each);
     CHECK(has(text, "seed"));
+    CHECK(has(text, "lenient"));
   }
 }

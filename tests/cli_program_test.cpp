@@ -166,6 +166,14 @@ TEST_CASE("program: check quotes the line") {
   CHECK(has(asked.out, "\"outcome\":\"no_kernel\""));
 }
 
+// The same words, whatever the widths of columns.
+std::string single_blanks(const std::string& text) {
+  std::string made;
+  for (const char c : text)
+    if (c != ' ' || made.empty() || made.back() != ' ') made += c;
+  return made;
+}
+
 TEST_CASE("program: check --counters counts one case") {
   const folder here;
   // It copies, which is wrong: three cases are run and no more.
@@ -191,7 +199,7 @@ TEST_CASE("program: check --counters counts one case") {
   CHECK(has(told.out, "bfloat16"));
   // Five elements: of floats a sector each way.
   CHECK(has(told.out, "\nglobal load requests "));
-  CHECK(has(told.out, "\ndistinct bytes read        32    32        32\n"));
+  CHECK(has(single_blanks(told.out), "\ndistinct bytes read 32 32 32\n"));
   CHECK(has(told.out, "  y[i] = x[i];\n"));
   CHECK(has(told.out, "\nlines that cost most, float:\nline "));
   CHECK_FALSE(has(run(here, "check k.cu").out, "counted"));

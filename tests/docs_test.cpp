@@ -6,9 +6,11 @@
 #include <string>
 #include <vector>
 
+#include <skillbench/assertion.hpp>
 #include <skillbench/fault.hpp>
 #include <skillbench/finding.hpp>
 #include <skillbench/record.hpp>
+#include <skillbench/skill.hpp>
 
 using namespace skillbench;
 
@@ -65,6 +67,22 @@ TEST_CASE("docs: README lists the outcomes, the codes and the reasons") {
   CHECK(joined(column("Outcome")) == joined(names<outcome>(0)));
   CHECK(joined(column("Code")) == joined(names<code>(0)));
   CHECK(joined(column("Reason")) == joined(names<reason>(1)));
+  CHECK(joined(column("Assertion")) == joined(names<assertion::type>(0)));
+}
+
+TEST_CASE("docs: README lists the rules for skills with their weights") {
+  CHECK(joined(column("Rule")) == joined(names<skill_rule>(0)));
+  const auto weight = [](bool error) { return error ? "error" : "warning"; };
+  const auto lines = lines_of("README.md");
+  for (int i = 0; i <= static_cast<int>(last_skill_rule); ++i) {
+    const auto rule = static_cast<skill_rule>(i);
+    const std::string row = "| `" + std::string(name(rule)) + "` | " +
+                            weight(is_error(rule, skill_mode::strict)) + " | " +
+                            weight(is_error(rule, skill_mode::lenient)) + " | ";
+    bool there = false;
+    for (const std::string& line : lines) there |= line.starts_with(row);
+    CHECK_MESSAGE(there, row);
+  }
 }
 
 TEST_CASE("docs: README shows the two commands first") {

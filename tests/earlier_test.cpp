@@ -120,6 +120,7 @@ TEST_CASE("earlier: a sample is another one by all that is written of it") {
   differs(&sample::draw, 3);
   differs(&sample::input_tokens, 3);
   differs(&sample::output_tokens, 3);
+  differs(&sample::turns, 3);
   differs(&sample::cost_usd, 3.0);
   differs(&sample::seconds, 3.0);
   sample other = one;

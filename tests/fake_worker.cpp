@@ -221,7 +221,7 @@ class fake_device final : public device {
         told.outputs.push_back({99, "x"});
         continue;
       }
-      if (each.use != role::output) continue;
+      if (!comes_back(each.use)) continue;
       told.outputs.push_back(
           {static_cast<std::int64_t>(i),
            std::string(static_cast<std::size_t>(each.bytes()),

@@ -1,5 +1,5 @@
 # Builds programs on skillbench in the three ways that CMake has: from an
-# installed copy (examples/reward), fetched and as a folder (tests/consumer,
+# installed copy (examples/reward, examples/machine), fetched and as a folder (tests/consumer,
 # with a family of its own). Runs them and compares what they say. Run by ctest
 # with BUILD, SOURCE, WORK and COMPILER.
 function(run)
@@ -37,6 +37,17 @@ run(${CMAKE_COMMAND} --build ${WORK}/reward)
 file(READ ${SOURCE}/examples/reward/expected.txt expected)
 run(${reward})
 same("${said}" "${expected}" examples/reward)
+
+# ---- installed: the PTX machine as a library --------------------------------
+
+run(${CMAKE_COMMAND} -S ${SOURCE}/examples/machine -B ${WORK}/machine
+    -D CMAKE_PREFIX_PATH=${prefix} ${compiler})
+run(${CMAKE_COMMAND} --build ${WORK}/machine)
+file(READ ${SOURCE}/examples/machine/expected.txt expected)
+run(${WORK}/machine/machine)
+same("${said}" "${expected}" examples/machine)
+
+# ---- the reward function without its worker ---------------------------------
 
 # Without its worker it says so, and judges nothing.
 file(RENAME ${worker} ${worker}.away)

@@ -27,6 +27,7 @@ record full_record() {
   it.of.output = "not written";
   it.of.pair = "q";
   it.of.input_tokens = 5;
+  it.of.turns = 4;
   it.of.cost_usd = 0.25;
   it.of.seconds = 1.5;
   it.source_hash = "00ff";
@@ -102,6 +103,7 @@ TEST_CASE("json_record: a record that is written is read back as it was") {
   CHECK(is.of.pair == "q");
   CHECK(is.of.input_tokens == 5);
   CHECK_FALSE(is.of.output_tokens.has_value());
+  CHECK(is.of.turns == 4);
   CHECK(is.of.cost_usd == 0.25);
   CHECK(is.of.seconds == 1.5);
   CHECK(is.seed == was.seed);

@@ -13,7 +13,7 @@ TEST_CASE("json_sample: a sample, with what it leaves out") {
   const auto made = read_sample(
       R"({"id": "a", "model": "m", "arm": "baseline", "skill": null,
 "task": "geglu", "draw": 2, "output": "x/1.md", "tokens": {"input": 10,
-"output": 20}, "cost_usd": 0.5, "seconds": 3, "pair": "p", "more": [1]})");
+"output": 20}, "turns": 3, "cost_usd": 0.5, "seconds": 3, "pair": "p", "more": [1]})");
   REQUIRE(made.ok());
   const sample& it = made.value();
   CHECK(it.id == "a");
@@ -26,6 +26,7 @@ TEST_CASE("json_sample: a sample, with what it leaves out") {
   CHECK(it.output.empty());
   CHECK(it.input_tokens == 10);
   CHECK(it.output_tokens == 20);
+  CHECK(it.turns == 3);
   CHECK(it.cost_usd == 0.5);
   CHECK(it.seconds == 3.0);
   CHECK(it.pair == "p");

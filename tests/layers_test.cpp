@@ -180,6 +180,7 @@ TEST_CASE("layers: a heavy dependency has one door") {
   };
   constexpr std::array doors{
       door{"nlohmann/", "json_text.hpp"}, door{"cmark", "markdown.hpp"},
+      door{"yaml-cpp/", "yaml_text.hpp"},
       door{"dlfcn.h", "cuda/library.hpp"}, door{"CLI/", "cli/arguments.hpp"},
       door{"fmt/", "cli/text.hpp"},        door{"immintrin.h", "ptx/"},
   };
@@ -215,11 +216,13 @@ TEST_CASE("layers: a narrow door has the users it says") {
                        header.starts_with("json_")),
                       header, " includes ", each);
       if (is("markdown.hpp")) CHECK_MESSAGE(header == "extract.hpp", header);
+      if (is("yaml_text.hpp"))
+        CHECK_MESSAGE(header == "read_skill.hpp", header);
       if (each.starts_with("skillbench/ptx/"))
         CHECK_MESSAGE((header == "device/ptx.hpp" || header.starts_with("ptx/")),
                       header);
-      if (is("device/ptx.hpp"))
-        CHECK_MESSAGE(header == "cli/program.hpp", header);
+      // Programs include it in a file of their own: machine.cpp.
+      CHECK_MESSAGE(!is("device/ptx.hpp"), header);
     }
   }
 }

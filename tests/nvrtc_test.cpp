@@ -195,7 +195,7 @@ TEST_CASE("nvrtc: a source that is too long or no text is refused") {
 TEST_CASE("nvrtc: refused entries are answers") {
   if (!compiler()) return;
   const std::string kernel = "__global__ void k() {}\n";
-  CHECK_FALSE(compiled(kernel, {}).ok);
+  CHECK(compiled(kernel, {}).ok);  // all that are no template
   CHECK_FALSE(compiled(kernel, {"k\"x"}).ok);
   CHECK_FALSE(compiled(kernel, {"k\nint x = 1;"}).ok);
   CHECK_FALSE(compiled(kernel, std::vector<std::string>(65, "k")).ok);

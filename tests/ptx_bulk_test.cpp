@@ -117,6 +117,33 @@ TEST_CASE("bulk: stores, their groups, and their sources") {
   CHECK(told.shadows[0] == std::string(256, '\0') + std::string(256, '\2'));
 }
 
+TEST_CASE("bulk: for races a copy accesses shared memory when it starts and when it is waited for") {
+  const std::string fill = "mad.lo.s32 %r10, %r1, 4, %r60; mul.lo.s32 %r11, %r1, 3; st.shared.u32 [%r10], %r11; ";
+  const std::string store = "@%p9 cp.async.bulk.global.shared::cta.bulk_group [%p_0], [%r60], 512; @%p9 cp.async.bulk.commit_group; @%p9 cp.async.bulk.wait_group.read 0; ";
+  // Relaxed counting makes one come after the other, and orders nothing.
+  const std::string zero = "mov.u32 %r62, 0; @%p9 st.shared.u32 [bar+8], %r62; bar.sync 0; ";
+  const std::string come = "red.relaxed.cta.shared.add.u32 [bar+8], 1; ";
+  const auto until = [](int n) { return "\nS: ld.relaxed.cta.shared.u32 %r63, [bar+8]; setp.lt.u32 %p10, %r63, " + std::to_string(n) + "; @%p10 bra S;\n"; };
+  const auto race = [](const std::string& body) {
+    const auto told = launch(copying(body + "ret;", 128, 128, 128));
+    const auto* f = only(told, code::race);
+    return f ? f->what : std::string();
+  };
+  // The source: written before by others, and after the wait again.
+  CHECK(has(race(zero + fill + fence + come + until(128) + store), "thread (0, 0, 0) of CTA (0, 0, 0) reads 512 bytes of shared memory"));
+  const std::string filled = zero + fill + fence + "bar.sync 0; " + store;
+  CHECK(has(race(filled + "@%p9 " + come + until(1) + "st.shared.u32 [%r10], %r1; "), "thread (0, 0, 0) reads there"));
+  CHECK(launch(copying(filled + "bar.sync 0; st.shared.u32 [%r10], %r1; ret;", 4, 128, 128)).findings.empty());
+  // The target: read before by others.
+  const std::string read = expect + "@%p9 " + load + wait() + use, again = expect + "@%p9 " + load + wait("1", "V");
+  CHECK(has(race(zero + read + come + until(128) + again), "thread (0, 0, 0) of CTA (0, 0, 0) writes 512 bytes of shared memory"));
+  CHECK(launch(copying(read + "bar.sync 0; " + again + "ret;", 128, 128, 128)).findings.empty());
+  // An mbarrier that the readers arrive at orders the two as well.
+  const std::string four = "@%p9 mbarrier.init.shared.b64 [bar+8], 128; @%p9 fence.mbarrier_init.release.cluster; bar.sync 0; ";
+  const std::string arrive = "mbarrier.arrive.shared.b64 _, [bar+8];\nU: mbarrier.try_wait.parity.shared::cta.b64 %p8, [bar+8], 0; @!%p8 bra U;\n";
+  CHECK(launch(copying(four + read + arrive + again + "ret;", 128, 128, 128)).findings.empty());
+}
+
 TEST_CASE("bulk: reductions to global memory") {
   struct one { std::string form; int bytes; std::function<std::uint64_t(std::uint64_t, std::uint64_t)> is; };
   const auto s32 = [](std::uint64_t a) { return static_cast<std::int32_t>(a); };

@@ -195,9 +195,9 @@ report launch_as(const request& asked, ptx::native how) {
   ptx::machine machine(global, seen);
   ptx::launch_plan plan;
   plan.cold = 0;
-  plan.counters = asked.counters;
   plan.how = how;
   plan.schedule = asked.schedule;
+  plan.counters = asked.counters;
   plan.grid = asked.grid;
   plan.block = asked.cta;
   plan.cluster = asked.cluster;
@@ -266,6 +266,10 @@ report launch(const request& asked) {
 std::unique_ptr<skillbench::device> device() {
   const auto found = find_toolkit();
   return make_ptx_device(found ? found.value() : toolkit{});
+}
+
+std::unique_ptr<skillbench::device> device(std::uint64_t most_bytes, bool native) {
+  return std::make_unique<ptx_device>(toolkit{}, most_bytes, native ? ptx::native::checked : ptx::native::off, 0);
 }
 
 std::string entry(const std::string& body, int pointers, int numbers,

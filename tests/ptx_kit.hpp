@@ -79,11 +79,11 @@ struct request {
   std::vector<skillbench::ptx::tensor_map> maps;  // after those; `address` is
                                                   // the number of a block
   bool share_registers = true;         // see ptx/allocate.hpp
-  bool counters = false;               // see counters.hpp
   std::uint64_t schedule = 0;
   // Kernels with the same parameters that are launched before, one after the
   // other on the same machine: text and entry.
   std::vector<std::pair<std::string, std::string>> before;
+  bool counters = false;               // see counters.hpp
 };
 
 struct report {
@@ -100,6 +100,9 @@ struct report {
 report launch(const request& asked);
 
 std::unique_ptr<skillbench::device> device();  // with the toolkit, if any
+// Of `most_bytes` for tensors, instruction by instruction or, from the first one
+// on, as native code.
+std::unique_ptr<skillbench::device> device(std::uint64_t most_bytes, bool native);
 
 // ---- text ----------------------------------------------------------------------
 

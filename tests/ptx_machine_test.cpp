@@ -269,7 +269,7 @@ TEST_CASE("device: launches that a driver refuses") {
   CHECK(refused([](launch& l) { l.block = {std::int64_t{1} << 40, std::int64_t{1} << 40, 1}; }) != "");
   CHECK(has(refused([](launch& l) { l.shared_bytes = (227 << 10) + 1; }), "shared memory"));
   CHECK(refused([](launch& l) { l.shared_bytes = -1; }) != "");
-  CHECK(has(refused([](launch& l) { l.args.pop_back(); }), "2 parameters; the manifest lists 1"));
+  CHECK(has(refused([](launch& l) { l.args.pop_back(); }), "2 parameters; the launch passes 1"));
   CHECK(has(refused([](launch& l) { l.args[1].kind = kernel_argument::type::integer; }), "parameter 2 of the kernel has 8 bytes"));
   CHECK(refused([](launch&) {}) == "");
 }
@@ -284,7 +284,7 @@ TEST_CASE("device: integers and floats are not mixed up") {
   j.launches[0].args[1].kind = skillbench::kernel_argument::type::integer;
   auto told = on->run(j);
   REQUIRE(!told.value().findings.empty());
-  CHECK(has(told.value().findings[0].what, "is a float; the manifest passes y, which is an integer"));
+  CHECK(has(told.value().findings[0].what, "is a float; the launch passes y, which is an integer"));
   j.launches[0].args[1].kind = skillbench::kernel_argument::type::real;
   told = on->run(j);
   for (const auto& f : told.value().findings) CHECK(f.kind == code::unwritten_output);

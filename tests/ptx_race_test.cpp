@@ -132,6 +132,23 @@ TEST_CASE("race: the same value stored twice is a note") {
   CHECK(race(worse).has_value());
 }
 
+TEST_CASE("race: a note ends no launch, however often it is told") {
+  // More occurrences than end a launch of findings, at more instructions.
+  std::string body = "mov.u32 %r8, 9; and.b32 %r20, %r1, 31; shl.b32 %r20, %r20, 2; mov.u32 %r21, many; add.u32 %r20, %r20, %r21; mov.u32 %r22, 0;\nL:\n";
+  for (int i = 0; i < 20; ++i) body += "st.shared.u32 [%r20+" + std::to_string(128 * i) + "], %r8;\n";
+  body += "add.u32 %r20, %r20, 2560; add.u32 %r22, %r22, 1; setp.lt.u32 %p0, %r22, 18; @%p0 bra L;";
+  auto r = kernel(start + body + done, 96, ".shared .align 16 .b8 many[46080];");
+  r.cta.x = 96;
+  const auto told = kit::launch(r);
+  CHECK_FALSE(race(told).has_value());
+  std::uint64_t count = 0;
+  for (const auto& f : told.findings) count += f.count;
+  CHECK(count > 15000);
+  CHECK(told.findings.size() == 16);
+  const auto y = values_of<u32>(told.bytes[0]);
+  for (std::size_t t = 0; t < 96; ++t) CHECK(y[t] == 9);
+}
+
 TEST_CASE("race: different values by lanes of one instruction") {
   const std::string first_warp = "mov.u32 %r8, 9; setp.lt.u32 %p0, %r1, 32;\n";
   silent(run_shared(first_warp + "@%p0 st.shared.u32 [tile], %r8;" + done));

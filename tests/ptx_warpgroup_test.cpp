@@ -443,6 +443,20 @@ TEST_CASE("warpgroup: what is in flight is not touched before the wait") {
   CHECK(has(finding(small() + "mov.b64 %rd11, " + std::to_string(descriptor(4096, 128, 256, 0)) + "; wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16 {%e0,%e1,%e2,%e3}, " + two + ", %rd11, %p2, 1, 1, 0;\n", commit + wait), "multiplies accumulators"));
 }
 
+TEST_CASE("warpgroup: what ptxas repairs is a note and ends no launch") {
+  std::string reads = "wgmma.commit_group.sync.aligned;\n";
+  for (int i = 0; i < 20; ++i) reads += "add.u32 %r9, %d0, 1;\n";
+  const auto told = outcome(small() + reads + "wgmma.wait_group.sync.aligned 0;\n");
+  CHECK(told.trouble == "");
+  CHECK(find(told, code::repaired_by_compiler));
+  for (const auto& f : told.findings) {
+    CHECK(f.kind == code::repaired_by_compiler);
+    CHECK(f.weight == skillbench::severity::note);
+  }
+  // The accumulators are stored behind it, and were.
+  CHECK(told.shadows[0] == std::string(told.shadows[0].size(), '\0'));
+}
+
 TEST_CASE("warpgroup: fences") {
   const auto findings = [](const std::string& body, const parts& p) {
     const auto told = outcome(body, p);

@@ -195,6 +195,16 @@ TEST_CASE("remote: garbage is not believed") {
   CHECK(fatal("too many kernels").why == reason::child_protocol);
 }
 
+TEST_CASE("remote: what is read and written comes back") {
+  const auto on = started();
+  job asked = output_job(100'000, 'q');
+  asked.buffers[1].use = role::both;
+  const auto told = on->run(asked);
+  REQUIRE(told.ok());
+  REQUIRE(told.value().outputs.size() == 1);
+  CHECK(told.value().outputs[0].bytes == std::string(400'000, 'q'));
+}
+
 TEST_CASE("remote: outputs that were not asked for are refused") {
   for (const std::string name : {"unasked", "beyond"}) {
     const auto on = started();

@@ -28,7 +28,8 @@ namespace skillbench {
 
 struct compile_request {
   std::string source;
-  std::vector<std::string> entries;  // name expressions, one a launch
+  // Name expressions, one a launch; none: every kernel that is no template.
+  std::vector<std::string> entries;
   std::string target = "sm_90a";
   bool line_info = true;             // .loc lines in the PTX
 };
@@ -55,6 +56,9 @@ struct image {
 
 // `both`: starts as an input and comes back as an output.
 enum class role : std::uint8_t { input = 0, output = 1, scratch = 2, both = 3 };
+[[nodiscard]] constexpr bool comes_back(role use) noexcept {
+  return use == role::output || use == role::both;
+}
 
 // Device memory of one launch sequence. Inputs are made from (filled, seed);
 // outputs and scratch start undefined and poisoned.
@@ -77,7 +81,7 @@ struct buffer {
 };
 
 struct kernel_argument {
-  // `bits`: a value of `bytes` bytes, of whatever type the kernel says.
+  // Numbers have `bytes` bytes; `bits` may be of whatever type the kernel says.
   enum class type : std::uint8_t {
     pointer = 0, integer = 1, real = 2, bits = 3, tensor_map = 4
   };

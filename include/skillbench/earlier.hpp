@@ -30,7 +30,8 @@ namespace skillbench {
   return a.id == b.id && a.model == b.model && a.arm == b.arm &&
          a.skill == b.skill && a.task == b.task && a.draw == b.draw &&
          a.pair == b.pair && a.input_tokens == b.input_tokens &&
-         a.output_tokens == b.output_tokens && a.cost_usd == b.cost_usd &&
+         a.output_tokens == b.output_tokens && a.turns == b.turns &&
+         a.cost_usd == b.cost_usd &&
          a.seconds == b.seconds;
 }
 

@@ -44,7 +44,7 @@ namespace skillbench {
 struct plan {
   std::uint64_t seed = 1;
   int schedules = 0;  // runs of each case; 0: two of small outputs, else one
-  counting count;  // of launches, beside the verdict
+  counting count = {};  // of launches, beside the verdict
   // Saves time when many candidates of one family are judged, nothing else;
   // one thread's own.
   reference_cache* references = nullptr;
@@ -344,6 +344,7 @@ inline void count(record& told, const candidate& asked,
   }();
   if (!pieces.found) return stopped(std::move(told), pieces.refused);
   told.source_hash = hash_text(pieces.found->source);
+  told.source = pieces.found->source;
 
   const read_result read = [&] {
     const story::stopwatch watch(told, stage::read);

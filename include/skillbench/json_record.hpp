@@ -92,6 +92,7 @@ inline json write(const record& it) {
                       {"output", tokens(it.of.output_tokens)}};
   else
     made["tokens"] = "not reported";
+  put(made, "turns", it.of.turns);
   put(made, "cost_usd", it.of.cost_usd);
   put(made, "model_seconds", it.of.seconds);  // `seconds` are ours
   made["source_hash"] = it.source_hash;

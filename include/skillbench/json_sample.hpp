@@ -59,6 +59,7 @@ inline bool read_identity(reader& in, const value& from, sample& into) {
          read_text(in, from, "pair", into.pair, 1024) &&
          (is_absent(draw) || in.integer(*draw, into.draw, "an integer")) &&
          read_tokens(in, from, into) &&
+         read_whole(in, from, "turns", into.turns) &&
          read_amount(in, from, "cost_usd", into.cost_usd);
 }
 

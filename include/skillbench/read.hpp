@@ -41,7 +41,7 @@ struct read_result {
   std::vector<finding> refused;  // why there is none
 };
 
-namespace reading {
+namespace read_detail {
 
 // A comment's place: [begin, end) of the source, its marks included.
 struct comment {
@@ -385,7 +385,7 @@ class judge {
   int line_;
 };
 
-}  // namespace reading
+}  // namespace read_detail
 
 // `known` are all families, to tell a wrong task from a wrong name; `asked` is
 // the one that the sample's task names.
@@ -405,18 +405,18 @@ class judge {
     return json_text::place_of(source, offset).line;
   };
 
-  std::optional<reading::comment> place;
+  std::optional<read_detail::comment> place;
   std::optional<int> empty_line;  // of a comment without a brace
   std::string json;
-  for (auto at = reading::next_comment(source, 0); at;
-       at = reading::next_comment(source, at->end)) {
-    if (!reading::is_manifest(source, *at)) continue;
-    const auto whole = reading::whole_run(source, *at);
+  for (auto at = read_detail::next_comment(source, 0); at;
+       at = read_detail::next_comment(source, at->end)) {
+    if (!read_detail::is_manifest(source, *at)) continue;
+    const auto whole = read_detail::whole_run(source, *at);
     if (source.substr(whole.begin, whole.end - whole.begin).find('{') !=
         source.npos) {
       place = whole;
-      json = reading::masked(source, whole);
-      reading::cut_to_object(json);
+      json = read_detail::masked(source, whole);
+      read_detail::cut_to_object(json);
       break;
     }
     if (!empty_line) empty_line = line_of(whole.begin);
@@ -451,7 +451,7 @@ class judge {
                        "; the task is " + json_text::shown(asked.name),
                    first_line);
   }
-  reading::judge judged(launch, asked, first_line);
+  read_detail::judge judged(launch, asked, first_line);
   judged.check();
   if (!judged.refused.empty()) return {std::nullopt, std::move(judged.refused)};
 

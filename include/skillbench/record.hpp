@@ -67,6 +67,7 @@ struct record {
   int schema = record_schema;
   sample of;                      // identity; its `output` text is not written
   std::string source_hash;        // of the excerpt, 64-bit hex; "" without one
+  std::string source;             // the excerpt itself; not written
   std::string skillbench_version = version;
   std::string device;
   std::uint64_t seed = 0;

@@ -21,6 +21,7 @@ struct sample {
   std::string output;   // the text
   std::string pair;     // "" unless the samples declare pairs
   std::optional<std::int64_t> input_tokens, output_tokens;
+  std::optional<std::int64_t> turns;  // answers of the model, when it is an agent
   std::optional<double> cost_usd, seconds;
 };
 

@@ -109,12 +109,14 @@ class open_file {
 
 // The text of a file. Of more than an output may have, one byte more: enough
 // for extract.hpp to refuse it.
-inline result<std::string> read_text(const fs::path& path) {
+// At most one byte more than `most`, which tells that there is more.
+inline result<std::string> read_text(const fs::path& path,
+                                     std::size_t most = most_output_bytes) {
   auto file = open_file::open(path);
   if (!file) return file.error();
   std::string text;
-  while (text.size() <= most_output_bytes) {
-    const std::size_t left = most_output_bytes + 1 - text.size();
+  while (text.size() <= most) {
+    const std::size_t left = most + 1 - text.size();
     const auto got =
         file.value().read(text, std::min<std::size_t>(left, 256u << 10));
     if (!got) return got.error();

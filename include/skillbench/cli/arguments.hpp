@@ -20,6 +20,7 @@
 
 #include <skillbench/cli/cache.hpp>
 #include <skillbench/cli/text.hpp>
+#include <skillbench/gate.hpp>
 #include <skillbench/version.hpp>
 
 namespace skillbench::cli {
@@ -27,7 +28,8 @@ namespace skillbench::cli {
 // Exit codes of the program, documented in README.md.
 enum class exit_code : int {
   fine = 0,     // whatever the findings are
-  differs = 1,  // selftest: a file was not judged as it says
+  differs = 1,  // selftest: a file was not judged as it says; skill check: a
+                // skill does not pass; report: a gate fails; compare: worse
   misuse = 2,   // a wrong command line, or an input that cannot be read
   broken = 3,   // a library, a device, a disk or a child of ours
   stopped = 130,  // by the user
@@ -78,12 +80,38 @@ struct doctor_command {
 };
 
 struct ptx_command {
-  std::string file, entry;
+  std::string file, entry, dump;
   std::string grid = "1", block = "32";
   std::vector<std::string> args;
   std::int64_t shared = 0;  // bytes, dynamic
   std::uint64_t seed = 1, schedules = 1, most_instructions = 0;
   bool json = false, counters = false, list = false;
+};
+
+struct skill_check_command {
+  std::vector<std::string> paths;
+  bool lenient = false;
+  bool json = false;
+};
+
+struct import_upskill_command {
+  std::string path;
+  std::string out;  // "" means the default folder
+  bool json = false;
+};
+
+struct report_command {
+  std::vector<std::string> paths;  // none: the default folder
+  std::string html, markdown, csv, junit;  // files; "-": standard output
+  std::string gate;
+  std::uint64_t seed = 1;
+  bool json = false, aa = false;
+};
+
+struct compare_command {
+  std::string before, after;
+  std::uint64_t seed = 1;
+  bool fail_if_worse = false;
 };
 
 struct version_command {};
@@ -100,8 +128,9 @@ struct said {
 
 using command =
     std::variant<run_command, check_command, families_command, prompt_command,
-                 selftest_command, doctor_command, ptx_command, version_command,
-                 completion_command, said>;
+                 selftest_command, doctor_command, ptx_command, skill_check_command,
+                 import_upskill_command, report_command, compare_command,
+                 version_command, completion_command, said>;
 
 inline constexpr const char* default_folder = "skillbench-results";
 
@@ -164,8 +193,12 @@ struct words {
   selftest_command selftest;
   doctor_command doctor;
   ptx_command ptx;
+  skill_check_command skill_check;
+  import_upskill_command import_upskill;
+  report_command report;
+  compare_command compare;
   completion_command completion;
-  bool version = false;
+  bool version = false, strict = false;
 
   words() {
     app.set_help_flag("-h,--help", "this text");
@@ -173,7 +206,7 @@ struct words {
     app.require_subcommand(0, 1);
     app.footer(
         "Exit codes: 0 judged (whatever was found), 1 selftest found a "
-        "difference,\n2 wrong usage or an input that cannot be read, 3 trouble "
+        "difference\nor a skill does not pass,\n2 wrong usage or an input that cannot be read, 3 trouble "
         "on this machine,\n130 stopped by Ctrl-C.\n\n"
         "Examples:\n"
         "  skillbench run outputs/\n"
@@ -305,9 +338,10 @@ struct words {
     to_ptx
         ->add_option("--args", ptx.args,
                      "one for each parameter of the kernel: a buffer f32[1024] "
-                     "(random, read and written), in:f16[64x64], out:u8[100] or "
-                     "FILE, or a number i32=5, f32=0.5; types f32 f16 bf16 f64 "
-                     "i8 i16 i32 i64 u8 u16 u32 u64")
+                     "(random, read and written), in:f16[64x64] (only read), "
+                     "out:u8[100] (starts undefined), i32[8]=0 or f32[64]=FILE "
+                     "(starts so), FILE; or a number i32=5, f32=0.5; types f32 "
+                     "f16 bf16 f64 i8 i16 i32 i64 u8 u16 u32 u64")
         ->type_name("ARG...");
     to_ptx->add_option("--shared", ptx.shared, "bytes of dynamic shared memory")
         ->type_name("BYTES")
@@ -320,8 +354,12 @@ struct words {
         ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1000}));
     to_ptx
         ->add_option("--budget", ptx.most_instructions,
-                     "stop after N warp instructions (default: 4 billion)")
+                     "stop after about N warp instructions (default: 4 billion)")
         ->type_name("N");
+    to_ptx
+        ->add_option("--dump", ptx.dump,
+                     "keep what buffers hold in the end: DIR/argument_1.bin")
+        ->type_name("DIR");
     to_ptx->add_flag("--counters", ptx.counters,
                      "exact counts of the launch, by source line");
     to_ptx->add_flag("--json", ptx.json, "one JSON object");
@@ -333,7 +371,109 @@ struct words {
         "--args f32[1000] f32=2 i32=1000\n"
         "  skillbench ptx kernel.ptx --block 32,4 --shared 4096 --args "
         "in:f16[64x64] out:f32[64] --counters\n"
-        "  skillbench ptx kernel.ptx --args data.bin --schedules 20 --json");
+        "  skillbench ptx sum.cu --args f32[4096]=x.bin f32[1]=0 --schedules 20 "
+        "--dump after\n"
+        "  skillbench ptx --list");
+
+    CLI::App* const to_skill =
+        app.add_subcommand("skill", "skills themselves: check their format");
+    to_skill->require_subcommand(1);
+    to_skill->footer("Examples:\n  skillbench skill check skills/h100-kernels");
+    CLI::App* const to_skill_check = to_skill->add_subcommand(
+        "check", "hold skills against the Agent Skills specification");
+    to_skill_check
+        ->add_option("DIR", skill_check.paths,
+                     "a folder with a SKILL.md, or a folder of such folders")
+        ->required()
+        ->type_name("");
+    auto* const strict_flag = to_skill_check->add_flag(
+        "--strict", strict, "all that the specification asks (the default)");
+    to_skill_check
+        ->add_flag("--lenient", skill_check.lenient,
+                   "errors only where a client would not load the skill, "
+                   "warnings for the rest")
+        ->excludes(strict_flag);
+    to_skill_check->add_flag("--json", skill_check.json,
+                             "one JSON object a line for each skill");
+    to_skill_check->footer(
+        "Examples:\n"
+        "  skillbench skill check skills/h100-kernels\n"
+        "  skillbench skill check --lenient ~/.claude/skills\n"
+        "  skillbench skill check skills --json | jq -r '.flaws[].what'");
+
+    CLI::App* const to_import =
+        app.add_subcommand("import", "logs of other tools as records");
+    to_import->require_subcommand(1);
+    to_import->footer("Examples:\n  skillbench import upskill runs/");
+    CLI::App* const to_import_upskill = to_import->add_subcommand(
+        "upskill", "what upskill logged of its runs");
+    to_import_upskill
+        ->add_option("DIR", import_upskill.path,
+                     "its folder of runs, a batch or one run")
+        ->required()
+        ->type_name("");
+    to_import_upskill
+        ->add_option("-o,--out", import_upskill.out,
+                     "folder for the records (default: skillbench-results)")
+        ->type_name("DIR");
+    to_import_upskill->add_flag(
+        "--json", import_upskill.json,
+        "records as JSON lines on standard output and nothing else; kept in a "
+        "folder only with --out");
+    to_import_upskill->footer(
+        "Examples:\n"
+        "  skillbench import upskill runs/\n"
+        "  skillbench import upskill runs/2026_01_22_13_10 --out "
+        "results/upskill");
+
+    CLI::App* const to_report = app.add_subcommand(
+        "report", "what records say: the effect of a skill, files to send");
+    to_report
+        ->add_option("PATH", report.paths,
+                     "folders of records, or files of them (default: "
+                     "skillbench-results)")
+        ->type_name("");
+    const auto file = [&](const char* flag, std::string& to,
+                          const char* help) {
+      to_report->add_option(flag, to, help)->type_name("FILE");
+    };
+    file("--html", report.html, "one page that needs nothing else; - for "
+                                "standard output, here and below");
+    file("--markdown", report.markdown, "for a pull request");
+    file("--csv", report.csv, "a row for each output");
+    file("--junit", report.junit, "JUnit XML, a test case for each output");
+    to_report->add_flag("--json", report.json,
+                        "effects as one JSON object on standard output");
+    to_report
+        ->add_option("--gate", report.gate,
+                     "rules that must hold, or the exit code is 1: " +
+                         gate_measure_names())
+        ->type_name("RULES");
+    to_report->add_flag("--aa", report.aa,
+                        "what each arm differs from itself by chance");
+    add_seed(*to_report, report.seed);
+    to_report->footer(
+        "Examples:\n"
+        "  skillbench report\n"
+        "  skillbench report results --html report.html --junit junit.xml\n"
+        "  skillbench report results --gate \"pass_rate>=0.9, lift>0\"\n"
+        "  skillbench report results --json | jq '.effects[].over_all.verdict'");
+
+    CLI::App* const to_compare = app.add_subcommand(
+        "compare", "two runs: what got better, worse or is within noise");
+    to_compare->add_option("BEFORE", compare.before, "records of the first run")
+        ->required()
+        ->type_name("");
+    to_compare->add_option("AFTER", compare.after, "records of the second run")
+        ->required()
+        ->type_name("");
+    to_compare->add_flag("--fail-if-worse", compare.fail_if_worse,
+                         "exit code 1 when anything got worse");
+    add_seed(*to_compare, compare.seed);
+    to_compare->footer(
+        "Examples:\n"
+        "  skillbench compare results-before results-after\n"
+        "  skillbench compare a b --fail-if-worse");
 
     app.add_subcommand("version", "the version of this program")
         ->footer("Examples:\n  skillbench version");
@@ -352,8 +492,11 @@ struct words {
   }
 
   [[nodiscard]] std::vector<std::string> commands() const {
+    return commands(app);
+  }
+  [[nodiscard]] static std::vector<std::string> commands(const CLI::App& of) {
     std::vector<std::string> names;
-    for (const CLI::App* each : app.get_subcommands({}))
+    for (const CLI::App* each : of.get_subcommands({}))
       names.push_back(each->get_name());
     return names;
   }
@@ -367,6 +510,12 @@ struct words {
       for (const std::string& one : each->get_snames())
         names.push_back("-" + one);
     }
+    // Those of `skill check` too, where they are asked of `skill`.
+    if (&of == &app) return names;
+    for (const CLI::App* inner : of.get_subcommands({}))
+      for (const std::string& one : options(*inner))
+        if (std::find(names.begin(), names.end(), one) == names.end())
+          names.push_back(one);
     return names;
   }
 };
@@ -397,16 +546,32 @@ struct words {
                              arguments::guess(first, commands) +
                              "\nSee `skillbench --help`.");
   }
-  const CLI::App& in =
-      names_command ? *known.app.get_subcommand(first) : known.app;
-  const std::string see = names_command
-                              ? "\nSee `skillbench " + first + " --help`."
-                              : "\nSee `skillbench --help`.";
+  // The command that is meant, "skill check" say, and the words before it.
+  const CLI::App* meant = &known.app;
+  std::string before, path = "skillbench";
+  if (names_command) {
+    meant = known.app.get_subcommand(first);
+    before = path;
+    path += " " + first;
+    const std::vector<std::string> inner = arguments::words::commands(*meant);
+    if (!inner.empty() && args.size() > 1 && !args[1].starts_with("-")) {
+      if (std::find(inner.begin(), inner.end(), args[1]) == inner.end())
+        return arguments::misuse("there is no command `" + first + " " +
+                                 printable(args[1]) + "`" +
+                                 arguments::guess(args[1], inner) + "\nSee `" +
+                                 path + " --help`.");
+      meant = meant->get_subcommand(args[1]);
+      before = path;
+      path += " " + args[1];
+    }
+  }
+  const CLI::App& in = *meant;
+  const std::string see = "\nSee `" + path + " --help`.";
   try {
     std::vector<std::string> reversed(args.rbegin(), args.rend());
     known.app.parse(std::move(reversed));
   } catch (const CLI::CallForHelp&) {
-    return said{in.help(names_command ? "skillbench" : ""), exit_code::fine};
+    return said{in.help(before), exit_code::fine};
   } catch (const CLI::ExtrasError& wrong) {
     for (const std::string& each : args)
       if (each.starts_with("-")) {
@@ -431,6 +596,10 @@ struct words {
   if (known.app.got_subcommand("selftest")) return known.selftest;
   if (known.app.got_subcommand("doctor")) return known.doctor;
   if (known.app.got_subcommand("ptx")) return known.ptx;
+  if (known.app.got_subcommand("skill")) return known.skill_check;
+  if (known.app.got_subcommand("import")) return known.import_upskill;
+  if (known.app.got_subcommand("report")) return known.report;
+  if (known.app.got_subcommand("compare")) return known.compare;
   if (known.app.got_subcommand("completion")) return known.completion;
   return said{known.app.help(), exit_code::misuse};
 }
@@ -457,6 +626,11 @@ struct words {
             "{}\n",
             each, option.starts_with("--") ? "-l" : "-s",
             option.substr(option.find_first_not_of('-')));
+      for (const std::string& inner : arguments::words::commands(of))
+        text += fmt::format(
+            "complete -c skillbench -n '__fish_seen_subcommand_from {}' -a "
+            "{}\n",
+            each, inner);
     }
     return text;
   }
@@ -474,6 +648,9 @@ struct words {
     for (const std::string& option :
          known.options(*known.app.get_subcommand(each)))
       options += (options.empty() ? "" : " ") + option;
+    for (const std::string& inner : arguments::words::commands(
+             *known.app.get_subcommand(each)))
+      options += (options.empty() ? "" : " ") + inner;
     if (each == "prompt")
       options += " $(skillbench families --json 2>/dev/null | "
                  "sed -n 's/.*\"name\": *\"\\([a-z0-9_]*\\)\".*/\\1/p')";

@@ -5,6 +5,7 @@
 
 #include <cstdio>
 #include <exception>
+#include <memory>
 #include <string>
 #include <variant>
 #include <vector>
@@ -14,29 +15,42 @@
 #include <skillbench/cli/devices.hpp>
 #include <skillbench/cli/doctor.hpp>
 #include <skillbench/cli/families.hpp>
+#include <skillbench/cli/import.hpp>
 #include <skillbench/cli/ptx.hpp>
+#include <skillbench/cli/report.hpp>
 #include <skillbench/cli/run.hpp>
 #include <skillbench/cli/selftest.hpp>
+#include <skillbench/cli/skill.hpp>
 #include <skillbench/cli/text.hpp>
-#include <skillbench/device/ptx.hpp>
+#include <skillbench/cuda/library.hpp>
+#include <skillbench/device.hpp>
 #include <skillbench/version.hpp>
 #include <skillbench/worker.hpp>
 
 namespace skillbench::cli {
 
-[[nodiscard]] inline exit_code serve_as_worker(stream& trouble) {
+// What the program takes from the PTX machine. That costs minutes to compile and
+// knows nothing of commands, so it has a translation unit of its own.
+struct ptx_machine {
+  std::unique_ptr<device> (*make)(const toolkit&);
+  result<std::string> (*form_table)();
+};
+
+[[nodiscard]] inline exit_code serve_as_worker(const ptx_machine& machine,
+                                               stream& trouble) {
   const auto cuda = find_toolkit();
   if (!cuda) {
     trouble.line(printable(cuda.error().what));
     return exit_code::broken;
   }
-  const auto on = make_ptx_device(cuda.value());
+  const auto on = machine.make(cuda.value());
   return serve(*on, requests_descriptor, answers_descriptor) == 0
              ? exit_code::fine
              : exit_code::broken;
 }
 
 [[nodiscard]] inline exit_code run_program(const std::vector<std::string>& args,
+                                           const ptx_machine& machine,
                                            stream& out, stream& trouble) {
   const command asked = parse(args);
   if (const auto* words = std::get_if<said>(&asked)) {
@@ -56,8 +70,16 @@ namespace skillbench::cli {
   if (const auto* one = std::get_if<doctor_command>(&asked))
     return tell(*one, out);
 
+  if (const auto* one = std::get_if<report_command>(&asked))
+    return tell(*one, out, trouble);
+  if (const auto* one = std::get_if<compare_command>(&asked))
+    return tell(*one, out, trouble);
+  if (const auto* one = std::get_if<skill_check_command>(&asked))
+    return tell(*one, out, trouble);
+  if (const auto* one = std::get_if<import_upskill_command>(&asked))
+    return tell(*one, out, trouble);
   if (const auto* one = std::get_if<ptx_command>(&asked))
-    return tell(*one, &instruction_table, out, trouble);
+    return tell(*one, machine.form_table, out, trouble);
 
   const auto known = embedded_families();
   if (!known) {
@@ -76,15 +98,16 @@ namespace skillbench::cli {
   return tell(std::get<families_command>(asked), all, out);
 }
 
-[[nodiscard]] inline int main(int count, char** words) {
+[[nodiscard]] inline int main(int count, char** words,
+                              const ptx_machine& machine) {
   stream out(stdout), trouble(stderr);
   exit_code code = exit_code::broken;
   try {
     const std::vector<std::string> args(words + (count > 0 ? 1 : 0),
                                         words + count);
     if (args.size() == 1 && args.front() == worker_command)
-      return static_cast<int>(serve_as_worker(trouble));
-    code = run_program(args, out, trouble);
+      return static_cast<int>(serve_as_worker(machine, trouble));
+    code = run_program(args, machine, out, trouble);
   } catch (const std::exception& problem) {
     trouble.line("skillbench: a bug of ours, please report it: " +
                  printable(problem.what()));

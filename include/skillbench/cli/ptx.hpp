@@ -3,19 +3,26 @@
 // the user describes.
 //
 // Layer   7. The kernel runs in a child, as for `check`.
-// Shapes  an argument is a buffer, `[in:|out:]TYPE[N]` or `[in:|out:]FILE`, or a
-//         number, `TYPE=VALUE`. N may be a product, 64x64. Without a word before
-//         it a buffer is read and written.
-// Units   bytes of integers in a file as they are, little endian.
-// Errors  misuse for words that make no sense; what is wrong with the kernel is a
-//         finding, and the exit code stays 0.
+// Shapes  an argument is a buffer, `[in:|out:]TYPE[N]`, `TYPE[N]=VALUE` for one that
+//         starts with VALUE everywhere, `TYPE[N]=FILE` or `FILE` for one that starts
+//         as the file, or a number, `TYPE=VALUE`. N may be a product, 64x64.
+//         Without a word before it a buffer is read and written.
+// Units   bytes of numbers in a file as they are, little endian.
+// Errors  misuse for words that make no sense, an impossible launch among them;
+//         what is wrong with the kernel is a finding, and the exit code stays 0.
 
+#include <cxxabi.h>
+
+#include <algorithm>
 #include <bit>
 #include <charconv>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <optional>
 #include <set>
 #include <span>
@@ -61,7 +68,10 @@ inline constexpr scalar_type scalar_types[] = {
   return nullptr;
 }
 
-inline constexpr std::int64_t most_drawn = std::int64_t{256} << 20;  // bytes of a buffer that is drawn here
+inline constexpr std::int64_t most_contents = std::int64_t{256} << 20;  // bytes of a buffer that is made here
+inline constexpr std::int64_t most_placed = std::int64_t{1} << 35;  // bytes of one buffer
+inline constexpr std::int64_t most_back = std::int64_t{1} << 30;  // bytes that the worker sends
+inline constexpr std::size_t most_ptx_bytes = std::size_t{64} << 20;
 
 // "64x64" as a number of elements.
 [[nodiscard]] inline std::optional<std::int64_t> count_of(std::string_view text) {
@@ -126,53 +136,93 @@ struct kernel_word {
   const scalar_type* type = nullptr;  // null: of a file, shown as bytes
 };
 
+// A number as the kernel gets it, so that a float is not passed for an integer.
+inline void pass(kernel_argument& to, const scalar_type& type, std::uint64_t bits) {
+  to.bytes = static_cast<std::uint8_t>(type.bytes);
+  to.value = static_cast<std::int64_t>(bits);
+  to.kind = type.is == scalar_type::kind::real ? kernel_argument::type::bits : kernel_argument::type::integer;
+  if (type.name != "f32" && type.name != "f64") return;
+  to.kind = kernel_argument::type::real;
+  to.real = type.bytes == 8 ? std::bit_cast<double>(bits) : std::bit_cast<float>(static_cast<std::uint32_t>(bits));
+}
+
+[[nodiscard]] inline result<std::string> contents_of(const std::string& file) {
+  auto text = gathering::read_text(file, static_cast<std::size_t>(most_contents));
+  if (text && text.value().empty()) return fault{reason::bad_input, file + ": is empty"};
+  if (text && text.value().size() > static_cast<std::size_t>(most_contents))
+    return fault{reason::too_large, file + ": has more than " + std::to_string(most_contents >> 20) + " MB"};
+  return text;
+}
+
+// What `TYPE[N]=` starts with: a number everywhere, or a file of just that size.
+[[nodiscard]] inline std::optional<std::string> start(buffer& b, const scalar_type& type, std::string_view with) {
+  if (b.bytes() > most_contents) return "what starts with given contents has at most " + std::to_string(most_contents >> 20) + " MB";
+  const auto wanted = static_cast<std::size_t>(b.bytes());
+  if (const auto bits = bits_of_number(type, with)) {
+    b.contents.resize(wanted);
+    for (std::size_t at = 0; at < wanted; at += type.bytes) std::memcpy(b.contents.data() + at, &*bits, type.bytes);
+    return std::nullopt;
+  }
+  auto text = contents_of(std::string(with));
+  if (!text) return std::string(with) + " is no " + std::string(type.name) + ", and no file: " + text.error().what;
+  b.contents = std::move(text).value();
+  if (b.contents.size() != wanted)
+    return "the file has " + std::to_string(b.contents.size()) + " bytes, the buffer " + std::to_string(wanted);
+  return std::nullopt;
+}
+
+// Integers are drawn from 0 to 127, useful as indices and as summands; doubles
+// from -1 to 1.
+[[nodiscard]] inline std::optional<std::string> draw(buffer& b, const scalar_type& type) {
+  if (b.bytes() > most_contents) return "integers and doubles are drawn up to " + std::to_string(most_contents >> 20) + " MB";
+  for (std::int64_t i = 0; i < b.elements; ++i) {
+    std::uint64_t x = mix(b.seed, std::to_string(i)) % 128;
+    if (type.is == scalar_type::kind::real) x = std::bit_cast<std::uint64_t>(static_cast<double>(x) / 64.0 - 1.0);
+    b.contents.append(reinterpret_cast<const char*>(&x), type.bytes);
+  }
+  return std::nullopt;
+}
+
 [[nodiscard]] inline result<kernel_word> kernel_word_of(std::string_view word, std::size_t number, std::uint64_t seed) {
-  const std::string shown = "the argument `" + std::string(word) + "`";
+  const auto refuse = [shown = "the argument `" + std::string(word) + "`: "](const std::string& why) { return fault{reason::bad_input, shown + why}; };
   kernel_word out;
   out.argument.name = "argument " + std::to_string(number + 1);
-  if (const std::size_t sign = word.find('='); sign != std::string_view::npos) {
+  const std::size_t sign = word.find('='), open = word.find('[');
+  if (sign != std::string_view::npos && open > sign) {
     out.type = scalar_named(word.substr(0, sign));
-    if (!out.type) return fault{reason::bad_input, shown + ": there is no type " + std::string(word.substr(0, sign))};
+    if (!out.type) return refuse("there is no type " + std::string(word.substr(0, sign)));
     const auto bits = bits_of_number(*out.type, word.substr(sign + 1));
-    if (!bits) return fault{reason::bad_input, shown + ": " + std::string(word.substr(sign + 1)) + " is no " + std::string(out.type->name)};
-    out.argument.kind = kernel_argument::type::bits;
-    out.argument.value = static_cast<std::int64_t>(*bits);
-    out.argument.bytes = static_cast<std::uint8_t>(out.type->bytes);
+    if (!bits) return refuse("`" + std::string(word.substr(sign + 1)) + "` is no " + std::string(out.type->name));
+    pass(out.argument, *out.type, *bits);
     return out;
   }
   buffer b;
   b.name = out.argument.name;
   b.seed = mix(seed, b.name);
-  b.use = role::both;
-  if (word.starts_with("in:")) b.use = role::input;
-  if (word.starts_with("out:")) b.use = role::output;
+  b.use = word.starts_with("in:") ? role::input : word.starts_with("out:") ? role::output : role::both;
   if (b.use != role::both) word.remove_prefix(word.find(':') + 1);
-  const std::size_t open = word.find('[');
-  if (open != std::string_view::npos && word.ends_with("]") && (out.type = scalar_named(word.substr(0, open)))) {
-    const auto n = count_of(word.substr(open + 1, word.size() - open - 2));
-    if (!n) return fault{reason::bad_input, shown + ": a size is a number of elements such as 1024 or 64x64"};
+
+  const std::string_view shape = word.substr(0, word.find('=')), with = word.substr(std::min(shape.size() + 1, word.size()));
+  const std::size_t bracket = shape.find('[');
+  if (bracket != std::string_view::npos && shape.ends_with("]") && (out.type = scalar_named(shape.substr(0, bracket)))) {
+    const auto n = count_of(shape.substr(bracket + 1, shape.size() - bracket - 2));
+    if (!n) return refuse("a size is a number of elements such as 1024 or 64x64");
     b.elements = *n;
     b.element_bytes = static_cast<std::int64_t>(out.type->bytes);
     b.type = out.type->made;
+    const bool given = shape.size() < word.size();
     const bool filled = out.type->is == scalar_type::kind::real && out.type->bytes < 8;
-    if (b.use != role::output && !filled) {
-      // Small integers, which are useful as indices and as summands; doubles.
-      if (b.elements * b.element_bytes > most_drawn)
-        return fault{reason::bad_input, shown + ": integers and doubles are drawn up to " + std::to_string(most_drawn >> 20) + " MB"};
-      for (std::int64_t i = 0; i < b.elements; ++i) {
-        std::uint64_t x = mix(b.seed, std::to_string(i)) % 128;
-        if (out.type->is == scalar_type::kind::real) x = std::bit_cast<std::uint64_t>(static_cast<double>(x) / 64.0 - 1.0);
-        b.contents.append(reinterpret_cast<const char*>(&x), out.type->bytes);
-      }
-    }
+    if (given && b.use == role::output) return refuse("what is only written starts undefined: leave out the `out:`");
+    std::optional<std::string> trouble;
+    if (given) trouble = start(b, *out.type, with);
+    else if (b.use != role::output && !filled) trouble = draw(b, *out.type);
+    if (trouble) return refuse(*trouble);
   } else {
-    out.type = nullptr;
-    if (b.use == role::output) return fault{reason::bad_input, shown + ": what is only written has no contents: write out:TYPE[N]"};
-    auto text = gathering::read_text(std::string(word));
+    if (b.use == role::output) return refuse("what is only written is out:TYPE[N], as in out:f32[1024]");
+    auto text = contents_of(std::string(word));
     if (!text)
-      return fault{reason::bad_input, shown + " is no buffer (f32[1024], out:f16[64x64]), no number (i32=5, f32=0.5) and no file: " + text.error().what};
+      return refuse("no buffer (f32[1024], out:f16[64x64], i32[8]=0), no number (i32=5, f32=0.5) and no file (" + text.error().what + ")");
     b.contents = std::move(text).value();
-    if (b.contents.empty()) return fault{reason::bad_input, shown + ": the file is empty"};
     b.elements = static_cast<std::int64_t>(b.contents.size());
     b.element_bytes = 1;
   }
@@ -194,6 +244,25 @@ struct kernel_word {
   return out;
 }
 
+// `scale` of `_Z5scalePffi`, `twice<float>` of `_Z5twiceIfEvPT_`: as --entry takes it.
+[[nodiscard]] inline std::string plain_name(const std::string& lowered) {
+  int status = 0;
+  char* const made = abi::__cxa_demangle(lowered.c_str(), nullptr, nullptr, &status);
+  if (!made) return lowered;
+  std::string out = made;
+  std::free(made);
+  // The parameters go, and what a template returns, but not (int)4 in a list of
+  // template arguments.
+  int depth = 0;
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    depth += out[i] == '<' ? 1 : out[i] == '>' ? -1 : 0;
+    if (depth != 0 || out[i] != '(' || out.compare(i, 21, "(anonymous namespace)") == 0) continue;
+    out.resize(i);
+    break;
+  }
+  return out.starts_with("void ") ? out.substr(5) : out;
+}
+
 // ---- what is shown ----------------------------------------------------------------
 
 [[nodiscard]] inline std::string value_words(const scalar_type* type, const char* at) {
@@ -209,13 +278,52 @@ struct kernel_word {
   return std::to_string(static_cast<std::int64_t>(bits << gone) >> gone);
 }
 
+// The first of a buffer's values, as text: JSON has no infinity.
+[[nodiscard]] inline std::vector<std::string> first_values(const kernel_word& word, const std::string& bytes) {
+  const std::size_t per = word.type ? word.type->bytes : 1;
+  constexpr std::size_t most = 8;
+  std::vector<std::string> out;
+  for (std::size_t i = 0; i < std::min(bytes.size() / per, most); ++i) out.push_back(value_words(word.type, bytes.data() + i * per));
+  return out;
+}
+
 // "argument 2: 5 6 7 8 9 10 11 12 ... (1024 of u32)"
 [[nodiscard]] inline std::string buffer_words(const kernel_word& word, const std::string& bytes) {
-  const std::size_t per = word.type ? word.type->bytes : 1, n = bytes.size() / per;
-  constexpr std::size_t most = 8;
+  const std::size_t n = bytes.size() / (word.type ? word.type->bytes : 1);
+  const auto shown = first_values(word, bytes);
   std::string out = word.made->name + ":";
-  for (std::size_t i = 0; i < std::min(n, most); ++i) out += " " + value_words(word.type, bytes.data() + i * per);
-  return out + fmt::format("{} ({} of {})", n > most ? " ..." : "", n, word.type ? word.type->name : "bytes");
+  for (const std::string& each : shown) out += " " + each;
+  return out + fmt::format("{} ({} of {})", n > shown.size() ? " ..." : "", n, word.type ? word.type->name : "bytes");
+}
+
+// NVRTC's words in the user's: the file and the option by their names.
+[[nodiscard]] inline std::vector<std::string> lines_of_log(std::string_view log, const ptx_command& asked) {
+  std::vector<std::string> out;
+  while (!log.empty()) {
+    const std::size_t end = std::min(log.find('\n'), log.size());
+    std::string line(log.substr(0, end));
+    for (const auto& [from, to] : {std::pair<std::string_view, std::string>{"candidate.cu", asked.file}, {"launch manifest, entry", "--entry"}})
+      if (const std::size_t at = line.find(from); at != std::string::npos) line.replace(at, from.size(), to);
+    out.push_back(std::move(line));
+    log.remove_prefix(std::min(end + 1, log.size()));
+  }
+  return out;
+}
+
+// What buffers hold in the end: FOLDER/argument_2.bin, over what is there.
+[[nodiscard]] inline result<done> dump(const std::string& folder, const run_report& report, const std::vector<kernel_word>& words, const std::vector<std::size_t>& of_buffer) {
+  std::error_code failed;
+  std::filesystem::create_directories(folder, failed);
+  for (const output_bytes& each : report.outputs) {
+    std::string name = words[of_buffer[static_cast<std::size_t>(each.buffer)]].made->name;
+    std::replace(name.begin(), name.end(), ' ', '_');
+    const std::string path = folder + "/" + name + ".bin";
+    std::ofstream to(path, std::ios::binary | std::ios::trunc);
+    to.write(each.bytes.data(), static_cast<std::streamsize>(each.bytes.size()));
+    to.close();
+    if (!to) return fault{reason::io, path + ": cannot be written"};
+  }
+  return done{};
 }
 
 // ---- the command --------------------------------------------------------------------
@@ -238,22 +346,15 @@ struct kernel_word {
     return exit_code::fine;
   }
   if (asked.file.empty()) return wrong("no FILE.cu or FILE.ptx is named");
-  auto text = gathering::read_text(asked.file);
-  if (!text) return wrong(text.error().what);
   const bool is_ptx = asked.file.ends_with(".ptx");
   if (!is_ptx && !asked.file.ends_with(".cu")) return wrong(asked.file + " is neither a .cu nor a .ptx");
+  const std::size_t most = is_ptx ? most_ptx_bytes : most_output_bytes;
+  auto text = gathering::read_text(asked.file, most);
+  if (!text) return wrong(text.error().what);
+  if (text.value().size() > most) return wrong(asked.file + " is longer than " + std::to_string(most >> 20) + " MB");
   const auto grid = extent_of(asked.grid), block = extent_of(asked.block);
   if (!grid || !block) return wrong("--grid and --block are one to three positive numbers, as in 32,4");
 
-  std::string entry = asked.entry;
-  if (entry.empty()) {
-    const auto found = is_ptx ? entries_of(text.value()) : std::vector<std::string>{};
-    if (found.size() == 1) entry = found.front();
-    std::string names;
-    for (const auto& each : found) names += (names.empty() ? "" : ", ") + each;
-    if (entry.empty())
-      return wrong("name the kernel with --entry" + (names.empty() ? std::string(is_ptx ? ": the PTX has no entry" : ", as in scale or scale<float>") : ": it has " + names));
-  }
   job work;
   work.seed = asked.seed;
   work.most_instructions = asked.most_instructions;
@@ -275,36 +376,48 @@ struct kernel_word {
     one.args.push_back(words.back().argument);
   }
 
+  std::int64_t back = 0;
+  for (const buffer& each : work.buffers) {
+    if (each.bytes() >= most_placed) return wrong(each.name + " has " + std::to_string(each.bytes()) + " bytes; the PTX machine places up to 32 GB");
+    if (comes_back(each.use)) back += each.bytes();
+  }
+  if (back > most_back) return wrong("buffers that the kernel may write have at most 1 GB in all; `in:` before one says that it is only read");
+
   auto opened = devices::open("ptx", {"", true});
   if (!opened) return broken(opened.error());
   auto on = opened.value()->make();
   if (!on) return broken(on.error());
-  std::string ptx = text.value();
+  std::string ptx = text.value(), entry = asked.entry;
   if (!is_ptx) {
     compile_request request;
     request.source = text.value();
-    request.entries = {entry};
+    if (!entry.empty()) request.entries = {entry};
     const auto image = on.value()->compile(request);
     if (!image) return broken(image.error());
     if (!image.value().ok) {
-      trouble.line(printable(asked.file) + " does not compile:");
-      std::string_view log = image.value().log;
-      while (!log.empty()) {
-        const std::size_t end = std::min(log.find('\n'), log.size());
-        trouble.line("  " + printable(log.substr(0, end)));
-        log.remove_prefix(std::min(end + 1, log.size()));
-      }
+      trouble.line("skillbench: " + printable(asked.file) + " does not compile:");
+      for (const std::string& each : lines_of_log(image.value().log, asked)) trouble.line("  " + printable(each));
       return exit_code::misuse;
     }
     ptx = image.value().ptx;
-    entry = image.value().kernels.front().lowered;
+    if (!entry.empty()) entry = image.value().kernels.front().lowered;
   }
-  if (const auto loaded = on.value()->load(ptx); !loaded) return loaded.error().why == reason::not_supported ? wrong(loaded.error().what) : broken(loaded.error());
+  const std::vector<std::string> entries = entries_of(ptx);
+  std::string names;
+  for (const auto& each : entries) names += (names.empty() ? "" : ", ") + (is_ptx ? each : plain_name(each));
+  if (entry.empty()) {
+    if (entries.size() > 1) return wrong("name the kernel with --entry: " + asked.file + " has " + names);
+    if (entries.empty()) return wrong(asked.file + " has no kernel" + (is_ptx ? "" : ", or only templates, which --entry names, as in \"scale<float>\""));
+    entry = entries.front();
+  } else if (std::find(entries.begin(), entries.end(), entry) == entries.end()) {
+    return wrong(asked.file + " has no kernel " + entry + (names.empty() ? "" : "; it has " + names));
+  }
+  if (const auto loaded = on.value()->load(ptx); !loaded) return loaded.error().why == reason::not_supported ? wrong(asked.file + ": " + loaded.error().what) : broken(loaded.error());
   one.entry = entry;
   work.launches.push_back(one);
 
-  // Each schedule has a seed of its own; findings that differ only in who did it
-  // first are told once.
+  // Findings of several schedules that differ only in who did it first are told
+  // once.
   run_report first;
   std::vector<finding> all;
   std::set<std::tuple<code, std::optional<int>, std::optional<int>, std::string>> told;
@@ -313,11 +426,11 @@ struct kernel_word {
     work.schedule = k;
     work.counters = asked.counters && k == 0;
     auto report = on.value()->run(work);
-    if (!report) {
-      const reason why = report.error().why;
-      if (why == reason::not_found) return wrong(report.error().what);
-      return broken(report.error());
-    }
+    if (!report && report.error().why == reason::too_slow) return broken({reason::too_slow, report.error().what + "; --budget sets how many"});
+    if (!report) return broken(report.error());
+    // The words of the command line are no launch: nothing was run.
+    for (const finding& each : report.value().findings)
+      if (each.kind == code::bad_manifest || each.kind == code::launch_refused) return wrong(each.what);
     for (finding& each : report.value().findings) {
       const auto key = std::make_tuple(each.kind, each.line, each.ptx_line, each.tensor);
       if (told.insert(key).second) all.push_back(std::move(each));
@@ -339,8 +452,12 @@ struct kernel_word {
     all.push_back(std::move(f));
   }
 
+  if (!asked.dump.empty()) {
+    if (const auto kept = dump(asked.dump, first, words, of_buffer); !kept) return broken(kept.error());
+  }
+
   if (asked.json) {
-    json_text::json made = {{"file", asked.file}, {"entry", entry}, {"seed", asked.seed}, {"schedules", asked.schedules}};
+    json_text::json made = {{"file", asked.file}, {"entry", entry}, {"seed", asked.seed}, {"schedules", asked.schedules}, {"differing", differing}};
     made["findings"] = json_text::json::array();
     for (const finding& each : all) made["findings"].push_back(json_text::write(each));
     made["printed"] = first.printed;
@@ -348,7 +465,7 @@ struct kernel_word {
     made["buffers"] = json_text::json::array();
     for (const output_bytes& each : first.outputs) {
       const kernel_word& word = words[of_buffer[static_cast<std::size_t>(each.buffer)]];
-      made["buffers"].push_back({{"name", word.made->name}, {"type", word.type ? word.type->name : "bytes"}, {"elements", word.made->elements}, {"hash", hash_text(each.bytes)}});
+      made["buffers"].push_back({{"name", word.made->name}, {"type", word.type ? word.type->name : "bytes"}, {"elements", word.made->elements}, {"first", first_values(word, each.bytes)}, {"hash", hash_text(each.bytes)}});
     }
     made["counters"] = {{"warp_instructions", first.counted.warp_instructions}, {"thread_instructions", first.counted.thread_instructions},
                         {"global_load_sectors", first.counted.global_load_sectors}, {"global_store_sectors", first.counted.global_store_sectors},
@@ -363,7 +480,7 @@ struct kernel_word {
 
   std::size_t failing = 0;
   for (const finding& each : all) failing += each.weight == severity::fails;
-  out.line(printable(entry) + ": " + (failing ? out.paint(colour::red, plural(failing, "finding")) : out.paint(colour::green, "no finding")) +
+  out.line(printable(is_ptx ? entry : plain_name(entry)) + ": " + (failing ? out.paint(colour::red, plural(failing, "finding")) : out.paint(colour::green, "no finding")) +
            (asked.schedules > 1 ? " in " + std::to_string(asked.schedules) + " schedules" : ""));
   for (const output_bytes& each : first.outputs) out.line("  " + buffer_words(words[of_buffer[static_cast<std::size_t>(each.buffer)]], each.bytes));
   if (!first.printed.empty()) {

@@ -23,6 +23,7 @@
 #include <skillbench/earlier.hpp>
 #include <skillbench/json_record.hpp>
 #include <skillbench/key.hpp>
+#include <skillbench/records.hpp>
 #include <skillbench/samples.hpp>
 #include <skillbench/store.hpp>
 
@@ -60,6 +61,7 @@ struct run_folder {
 
 // What the table and the reasons under it do not need.
 inline void shorten(record& told) {
+  told.source = {};
   told.findings = {};
   told.kernels = {};
   told.cases = {};
@@ -145,8 +147,13 @@ inline void shorten(record& told) {
   how.cancelled = [] { return stop_asked.load(); };
   how.stop = [&] { on.stop(); };
   how.keep = [&](record& told) -> result<done> {
-    if (in)
+    if (in) {
+      if (!told.source.empty())
+        if (auto kept = write_source(folder, told.source_hash, told.source);
+            !kept)
+          return kept;
       if (auto kept = in->kept.append(write_record(told)); !kept) return kept;
+    }
     ++written;
     if (!asked.json) shorten(told);
     return done{};

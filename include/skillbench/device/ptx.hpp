@@ -38,8 +38,10 @@ inline constexpr std::uint64_t most_job_instructions = 4'000'000'000;
 
 class ptx_device : public device {
  public:
-  // `most_bytes`: of tensors and their shadows, of one launch sequence.
-  explicit ptx_device(toolkit from, std::uint64_t most_bytes = most_memory) : toolkit_(std::move(from)), most_bytes_(most_bytes) {}
+  // `most_bytes`: of tensors and their shadows, of one launch sequence. `cold`:
+  // how many instructions are interpreted before native code is made of the rest.
+  explicit ptx_device(toolkit from, std::uint64_t most_bytes = most_memory, ptx::native how = ptx::native::checked, std::uint64_t cold = ptx::launch_plan{}.cold)
+      : toolkit_(std::move(from)), most_bytes_(most_bytes), how_(how), cold_(cold) {}
 
   [[nodiscard]] std::string name() const override { return "PTX machine"; }
   [[nodiscard]] std::string target() const override { return "sm_90a"; }
@@ -120,6 +122,8 @@ class ptx_device : public device {
       plan.dynamic_shared = static_cast<std::uint64_t>(one.shared_bytes);
       plan.seed = mix(asked.seed, "schedule");
       plan.schedule = asked.schedule;
+      plan.how = how_;
+      plan.cold = cold_;
       plan.most_instructions = left;
       plan.counters = asked.counters;
       for (const std::int64_t cta : asked.ctas)
@@ -280,7 +284,7 @@ class ptx_device : public device {
     std::int64_t allowed = h100::most_threads;
     if (!p.maxntid.empty()) {
       allowed = 1;
-      for (const std::int64_t n : p.maxntid) allowed *= n;
+      for (const std::int64_t n : p.maxntid) allowed *= std::clamp<std::int64_t>(n, 0, h100::most_threads);  // so that three fit
     }
     if (threads > allowed)
       return refuse(code::launch_refused, "the launch has " + std::to_string(threads) + " threads a CTA; __launch_bounds__ of " + p.entry + " allows " + std::to_string(allowed));
@@ -288,23 +292,22 @@ class ptx_device : public device {
     if (one.shared_bytes < 0 || shared > h100::most_shared)
       return refuse(code::launch_refused, "the launch needs " + std::to_string(shared) + " bytes of shared memory a CTA; an H100 has " + std::to_string(h100::most_shared));
     if (one.args.size() != p.parameters.size())
-      return refuse(code::bad_manifest, "the kernel has " + std::to_string(p.parameters.size()) + " parameters; the manifest lists " + std::to_string(one.args.size()) + " args");
+      return refuse(code::bad_manifest, "the kernel has " + std::to_string(p.parameters.size()) + " parameters; the launch passes " + std::to_string(one.args.size()));
     const ptx::function* source = nullptr;
     for (const auto& f : loaded_->functions)
       if (f.name == p.entry && f.defined) source = &f;
     for (std::size_t i = 0; i < one.args.size(); ++i) {
       const kernel_argument& a = one.args[i];
       const std::uint32_t wanted = a.kind == kernel_argument::type::pointer      ? 8
-                                   : a.kind == kernel_argument::type::bits       ? a.bytes
                                    : a.kind == kernel_argument::type::tensor_map ? ptx::tensor_map_bytes
-                                                                                 : 4;
+                                                                                 : a.bytes;
       const std::string& type = source ? source->params[i].type : std::string();
       const std::string where = "parameter " + std::to_string(i + 1) + " of the kernel";
       if (p.parameters[i].bytes != wanted)
-        return refuse(code::bad_manifest, where + " has " + std::to_string(p.parameters[i].bytes) + " bytes; the manifest passes " + a.name + ", which has " + std::to_string(wanted));
-      const bool real_parameter = type == "f32", integer_parameter = type == "u32" || type == "s32";
+        return refuse(code::bad_manifest, where + " has " + std::to_string(p.parameters[i].bytes) + " bytes; the launch passes " + a.name + ", which has " + std::to_string(wanted));
+      const bool real_parameter = type == "f32" || type == "f64", integer_parameter = type.starts_with('u') || type.starts_with('s');
       if ((a.kind == kernel_argument::type::integer && real_parameter) || (a.kind == kernel_argument::type::real && integer_parameter))
-        return refuse(code::bad_manifest, where + " is " + (real_parameter ? "a float" : "an integer") + "; the manifest passes " + a.name + ", which is " + (real_parameter ? "an integer" : "a float"));
+        return refuse(code::bad_manifest, where + " is " + (real_parameter ? "a float" : "an integer") + "; the launch passes " + a.name + ", which is " + (real_parameter ? "an integer" : "a float"));
     }
     return std::nullopt;
   }
@@ -366,14 +369,13 @@ class ptx_device : public device {
       } else if (a.kind == kernel_argument::type::pointer) {
         const std::uint64_t at = global.at(first + static_cast<std::size_t>(a.value)).base;
         std::memcpy(to, &at, 8);
-      } else if (a.kind == kernel_argument::type::bits) {
-        std::memcpy(to, &a.value, std::min<std::size_t>(a.bytes, 8));
-      } else if (a.kind == kernel_argument::type::integer) {
-        const auto v = static_cast<std::int32_t>(a.value);
-        std::memcpy(to, &v, 4);
-      } else {
+      } else if (a.kind == kernel_argument::type::real && a.bytes == 4) {
         const auto v = static_cast<float>(a.real);
         std::memcpy(to, &v, 4);
+      } else if (a.kind == kernel_argument::type::real) {
+        std::memcpy(to, &a.real, std::min<std::size_t>(a.bytes, 8));
+      } else {
+        std::memcpy(to, &a.value, std::min<std::size_t>(a.bytes, 8));
       }
     }
     return out;
@@ -409,7 +411,7 @@ class ptx_device : public device {
   static void collect(ptx::memory& global, std::size_t first, const job& asked, run_report& out) {
     for (std::size_t i = 0; i < asked.buffers.size(); ++i) {
       const buffer& b = asked.buffers[i];
-      if (b.use != role::output && b.use != role::both) continue;
+      if (!comes_back(b.use)) continue;
       ptx::allocation& a = global.at(first + i);
       output_bytes whole;
       whole.buffer = static_cast<std::int64_t>(i);
@@ -506,6 +508,8 @@ class ptx_device : public device {
 
   toolkit toolkit_;
   std::uint64_t most_bytes_ = most_memory;
+  ptx::native how_;
+  std::uint64_t cold_;
   std::optional<nvrtc> compiler_;
   std::unique_ptr<ptx::module> loaded_;
   std::vector<finding> gate_findings_;
@@ -517,35 +521,6 @@ class ptx_device : public device {
   return std::make_unique<ptx_device>(from);
 }
 
-// Every instruction of sm_90a and which of them the machine does not run, as the
-// Markdown that HACKING.md holds.
-[[nodiscard]] inline result<std::string> instruction_table() {
-  std::string out;
-  for (const auto& group : ptx::forms()) {
-    out += "\n**" + std::string(group.title) + "**\n\n| Form | Not supported |\n| --- | --- |\n";
-    for (const auto pattern : group.patterns) {
-      const auto told = ptx::judge_forms(pattern);
-      if (!told) return told.error();
-      std::vector<std::string> refused;
-      std::string why;
-      for (const auto& one : told.value()) {
-        if (one.refused.empty()) continue;
-        refused.push_back(one.text.substr(0, one.text.find_first_of(" ;")));
-        const std::size_t at = one.refused.rfind(": ");
-        if (why.empty() && at != std::string::npos) why = one.refused.substr(at + 2, one.refused.size() - at - 3);
-      }
-      std::string row = "| `" + std::string(pattern.substr(0, pattern.find(' '))) + "` |";
-      if (!refused.empty()) {
-        if (refused.size() == told.value().size()) row += " all";
-        else
-          for (std::size_t i = 0; i < refused.size() && i < 4; ++i) row += (i ? ", `" : " `") + refused[i] + "`";
-        if (refused.size() < told.value().size() && refused.size() > 4) row += ", ...";
-        row += ": " + why;
-      }
-      out += row + " |\n";
-    }
-  }
-  return out;
-}
+using ptx::form_table;  // for HACKING.md
 
 }  // namespace skillbench

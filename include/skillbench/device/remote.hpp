@@ -110,7 +110,7 @@ class remote final : public device {
   [[nodiscard]] result<run_report> run(const job& asked) override {
     std::uint64_t most = most_text;
     for (const buffer& each : asked.buffers) {
-      if (!comes_back(each)) continue;
+      if (!comes_back(each.use)) continue;
       const std::int64_t bytes =
           asked.ctas.empty() ? each.bytes()
                              : std::min(each.bytes(), std::int64_t{1} << 30);
@@ -132,7 +132,8 @@ class remote final : public device {
       const auto count = static_cast<std::int64_t>(asked.buffers.size());
       const bool named = each.buffer >= 0 && each.buffer < count &&
                          comes_back(asked.buffers[static_cast<std::size_t>(
-                             each.buffer)]);
+                                                      each.buffer)]
+                                        .use);
       const std::int64_t whole =
           named ? asked.buffers[static_cast<std::size_t>(each.buffer)].bytes()
                 : 0;
@@ -155,10 +156,6 @@ class remote final : public device {
   [[nodiscard]] pid_t process_id() const noexcept { return process_.id(); }
 
  private:
-  [[nodiscard]] static bool comes_back(const buffer& of) {
-    return of.use == role::output || of.use == role::both;
-  }
-
   // Findings, logs and PTX beside the outputs.
   static constexpr std::uint64_t most_text = std::uint64_t{64} << 20;
   static constexpr std::uint64_t most_image = std::uint64_t{512} << 20;

@@ -509,4 +509,77 @@ struct form_told {
   return out;
 }
 
+namespace detail {
+
+// What is before the first '.' outside of braces, and what follows it.
+[[nodiscard]] inline std::pair<std::string_view, std::string_view> opcode_and_rest(std::string_view head) {
+  int depth = 0;
+  for (std::size_t i = 0; i < head.size(); ++i) {
+    depth += head[i] == '{' ? 1 : head[i] == '}' ? -1 : 0;
+    const bool optional = head[i] == '{' && head.substr(i + 1).starts_with(',');
+    if ((head[i] == '.' && depth == 0) || optional) return {head.substr(0, i), head.substr(i)};
+  }
+  return {head, {}};
+}
+
+// "`a`, `b`, ...: reason" for each reason; "all: reason" when there is one and
+// nothing is supported.
+[[nodiscard]] inline std::string refusals(const std::vector<form_told>& told) {
+  std::vector<std::pair<std::string, std::vector<std::string>>> by_reason;
+  for (const auto& one : told) {
+    if (one.refused.empty()) continue;
+    // "line: not supported by the PTX machine: OPCODE (PTX line N: REASON)"
+    const std::size_t at = one.refused.rfind(": ");
+    std::string why = at == std::string::npos ? one.refused : one.refused.substr(at + 2);
+    if (why.ends_with(")")) why.pop_back();
+    auto to = std::find_if(by_reason.begin(), by_reason.end(), [&](const auto& each) { return each.first == why; });
+    if (to == by_reason.end()) to = by_reason.insert(to, {why, {}});
+    to->second.push_back(one.text.substr(0, one.text.find_first_of(" ;")));
+  }
+  constexpr std::size_t most = 4;
+  std::string out;
+  for (const auto& [why, which] : by_reason) {
+    if (!out.empty()) out += "; ";
+    if (which.size() == told.size()) out += "all";
+    else
+      for (std::size_t i = 0; i < std::min(which.size(), most); ++i) out += (i ? ", `" : "`") + which[i] + "`";
+    if (which.size() < told.size() && which.size() > most) out += ", ...";
+    out += ": " + why;
+  }
+  return out;
+}
+
+}  // namespace detail
+
+// Every instruction of sm_90a and which forms the machine does not run, as the
+// Markdown that HACKING.md holds: a table for each group, a row for each opcode.
+[[nodiscard]] inline result<std::string> form_table() {
+  struct line {
+    std::string_view opcode;
+    std::string forms;
+    std::vector<form_told> told;
+  };
+  std::string out;
+  for (const auto& group : forms()) {
+    std::vector<line> rows;
+    for (const auto pattern : group.patterns) {
+      const auto [opcode, rest] = detail::opcode_and_rest(pattern.substr(0, pattern.find(' ')));
+      auto told = judge_forms(pattern);
+      if (!told) return told.error();
+      auto to = std::find_if(rows.begin(), rows.end(), [&, name = opcode](const line& each) { return each.opcode == name; });
+      if (to == rows.end()) to = rows.insert(to, {opcode, "", {}});
+      // A form is told once, however many kinds of operands it has.
+      const std::string form = rest.empty() ? "" : "`" + std::string(rest) + "`";
+      if (to->forms.find(form) == std::string::npos) to->forms += (to->forms.empty() ? "" : " ") + form;
+      for (auto& each : told.value()) to->told.push_back(std::move(each));
+    }
+    out += "\n**" + std::string(group.title) + "**\n\n| Instruction | Forms | Not supported |\n| --- | --- | --- |\n";
+    for (const line& each : rows) {
+      const std::string refused = detail::refusals(each.told);
+      out += "| `" + std::string(each.opcode) + "` |" + (each.forms.empty() ? "" : " ") + each.forms + " |" + (refused.empty() ? "" : " ") + refused + " |\n";
+    }
+  }
+  return out;
+}
+
 }  // namespace skillbench::ptx

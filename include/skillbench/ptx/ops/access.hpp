@@ -550,6 +550,7 @@ inline bool access_registers(decoding& d, const operand& named, bool targets, in
 }
 
 inline void make_load(decoding& d) {
+  if (d.has("mmio")) return d.refuse("memory of a device, which a launch here has none of");
   d.o.access = access_kind::load;
   d.o.order = take_order(d, memory_order::weak);
   ignore_hints(d);
@@ -576,6 +577,8 @@ inline void make_load(decoding& d) {
 }
 
 inline void make_store(decoding& d) {
+  if (d.has("mmio")) return d.refuse("memory of a device, which a launch here has none of");
+  if (d.has("async")) return d.refuse("an asynchronous store to the shared memory of a cluster");
   d.o.access = access_kind::store;
   d.o.order = take_order(d, memory_order::weak);
   ignore_hints(d);
@@ -681,6 +684,7 @@ inline void run_atomic(warp& w, const op& o, lane_mask active) {
 }
 
 inline void make_atomic(decoding& d, bool returns) {
+  if (d.has("async")) return d.refuse("an asynchronous reduction in the shared memory of a cluster");
   d.o.access = access_kind::atomic;
   d.o.result_unused = !returns;  // decoder.hpp looks for more
   d.o.order = take_order(d, memory_order::relaxed);
@@ -730,6 +734,7 @@ inline void add_access_rows(instruction_table& table) {
   table["atom"] = [](decoding& d) { make_atomic(d, true); };
   table["red"] = [](decoding& d) { make_atomic(d, false); };
   table["membar"] = [](decoding& d) {
+    if (d.take("proxy")) d.take("alias");  // no memory here has two addresses
     take_order(d, memory_order::acq_rel);
     if (d.want(0)) d.does(&run_fence);
   };

@@ -19,6 +19,7 @@
 #include <cstdint>
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include <skillbench/ptx/decode.hpp>
 #include <skillbench/ptx/guard.hpp>
@@ -251,7 +252,17 @@ inline void move_box_store(launch_state& launch, cluster_state& all, bulk_copy& 
   return (!of.guarded || free_to_access(w, of, lane, at, bytes, false)) && check_fenced(w, of, lane, at, bytes);
 }
 
+// For races a copy of this CTA's shared memory accesses it twice, at both ends of
+// the time it takes: here the one by the thread that starts or awaits it.
+inline void note_access(warp& w, int lane, const bulk_copy& b, std::uint64_t at, std::uint64_t bytes, bool store) {
+  if (!w.shared_races || !bytes) return;
+  const std::uint32_t now = std::exchange(w.pc, b.pc);
+  w.shared_races->shared_lane(w, lane, at, static_cast<unsigned>(bytes), store);
+  w.pc = now;
+}
+
 inline void start_reading(warp& w, int lane, bulk_copy& b) {
+  note_access(w, lane, b, b.from, b.bytes, false);
   b.ticket = w.shared->hold(b.from, b.bytes, w.pc, thread_of(w, lane));
 }
 
@@ -260,6 +271,7 @@ inline void start_reading(warp& w, int lane, bulk_copy& b) {
   shared_memory& to = *w.cluster->members[b.to_rank];
   if (to.guarded && !free_to_access(w, to, lane, b.to, b.to_bytes, true)) return false;
   if (!keeps_value) std::memset(to.shadow.data() + b.to, in_flight, b.to_bytes);
+  if (b.to_rank == w.rank && !keeps_value) note_access(w, lane, b, b.to, b.to_bytes, true);
   ++to.guarded;
   return true;
 }
@@ -455,6 +467,7 @@ inline void run_bulk_wait(warp& w, const op& o, lane_mask active) {
     bulk_copy now = b;
     flying.erase(flying.begin() + static_cast<std::ptrdiff_t>(i));
     finish(*w.launch, *w.cluster, now);
+    note_access(w, static_cast<int>(now.thread - first), now, now.from, now.bytes, false);
   }
 }
 

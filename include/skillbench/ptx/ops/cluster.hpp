@@ -42,7 +42,8 @@ inline void add_cluster_rows(instruction_table& table) {
   table["mapa"] = [](decoding& d) {
     const bool shared = d.take("shared::cluster");
     const type t = d.take_type();
-    if (!d.want(3) || (t != type::u32 && t != type::u64) || (!shared && t == type::u32)) return d.refuse("this form");
+    if (!shared && t == type::u32) return d.refuse("a generic address has 64 bits");
+    if (!d.want(3) || (t != type::u32 && t != type::u64)) return d.refuse("this form");
     d.target(0, width_of(t));
     d.source(1, width_of(t));
     d.source(2, 4);
@@ -52,7 +53,8 @@ inline void add_cluster_rows(instruction_table& table) {
   table["getctarank"] = [](decoding& d) {
     const bool shared = d.take("shared::cluster");
     const type t = d.take_type();
-    if (!d.want(2) || (t != type::u32 && t != type::u64) || (!shared && t == type::u32)) return d.refuse("this form");
+    if (!shared && t == type::u32) return d.refuse("a generic address has 64 bits");
+    if (!d.want(2) || (t != type::u32 && t != type::u64)) return d.refuse("this form");
     d.target(0, 4);
     d.source(1, width_of(t));
     if (t == type::u32) d.does(&run_getctarank<std::uint32_t, 0>, &taint_whole<4, 4>);

@@ -4,7 +4,7 @@
 //
 // Layer   3.
 // Source  PTX ISA 9.0, "Texture Instructions", "Surface Instructions", "Video
-//         Instructions", "multimem".
+//         Instructions", "tensormap", "multimem".
 
 #include <string_view>
 
@@ -20,6 +20,7 @@ inline void add_refused_rows(instruction_table& table) {
                            "vadd2", "vsub2", "vavrg2", "vabsdiff2", "vmin2", "vmax2", "vset2",
                            "vadd4", "vsub4", "vavrg4", "vabsdiff4", "vmin4", "vmax4", "vset4"})
     table[name] = video;
+  table["tensormap"] = [](decoding& d) { d.refuse("a tensor map that the kernel changes"); };
   table["multimem"] = [](decoding& d) { d.refuse("a launch here is on one device, which has no multicast object"); };
 }
 

@@ -159,9 +159,10 @@ inline void report_missing_warps(launch_state& launch, const wgmma_reads& all, s
 
 // ---- registers in flight -------------------------------------------------------------
 
-inline void tell_repaired(warp& w, int lane, const std::string& what) {
-  if (!w.launch->seen->first(w.pc, code::repaired_by_compiler, severity::note)) return;
-  finding f = finding_at(*w.launch, w.pc, code::repaired_by_compiler, thread_words(w, lane) + what);
+// What ptxas repairs is a note: the GPU runs it right.
+[[nodiscard]] inline bool first_repair(const warp& w) { return w.launch->seen->first(w.pc, code::repaired_by_compiler, severity::note); }
+inline void tell_repaired(const warp& w, std::string how) {
+  finding f = finding_at(*w.launch, w.pc, code::repaired_by_compiler, std::move(how));
   f.weight = severity::note;
   w.launch->seen->add(std::move(f));
 }
@@ -170,7 +171,9 @@ inline void tell_repaired(warp& w, int lane, const std::string& what) {
 inline void check_flight(warp& w, const op& o, lane_mask active) {
   wgmma_flight& f = w.flight;
   const auto tell = [&](const char* does) {
-    tell_repaired(w, std::countr_zero(active), does + (" the wgmma of " + line_words(*w.launch, f.pc)) + ", which is in flight until a wgmma.wait_group covers it; ptxas puts a wait in (C7517)");
+    if (!first_repair(w)) return;
+    tell_repaired(w, thread_words(w, std::countr_zero(active)) + does + " the wgmma of " + line_words(*w.launch, f.pc) +
+                         ", which is in flight until a wgmma.wait_group covers it; ptxas puts a wait in (C7517)");
   };
   const further& more = w.launch->code->more[o.more];
   if (o.run == &run_mov<std::uint32_t>) {
@@ -335,10 +338,11 @@ inline void run_wgmma(warp& w, const op& o, lane_mask active) {
   flight.newest = flight.committed + 1;
   flight.pending = true;
   flight.pc = w.shared->matrices.pc = w.pc;
-  if (f.flags & unfenced) tell_repaired(w, lead, " starts a wgmma with registers that were written since the last wgmma.fence; ptxas puts one in (C7519)");
+  if ((f.flags & unfenced) && first_repair(w))
+    tell_repaired(w, thread_words(w, lead) + " starts a wgmma with registers that were written since the last wgmma.fence; ptxas puts one in (C7519)");
   for (const ref& r : all.s) {
-    if (flight.written[r.slot] > flight.done && &r < all.s.data() + 4 && from_registers)
-      tell_repaired(w, lead, " multiplies accumulators of a wgmma that is in flight until a wgmma.wait_group covers it; ptxas puts a wait in (C7517)");
+    if (flight.written[r.slot] > flight.done && &r < all.s.data() + 4 && from_registers && first_repair(w))
+      tell_repaired(w, thread_words(w, lead) + " multiplies accumulators of a wgmma that is in flight until a wgmma.wait_group covers it; ptxas puts a wait in (C7517)");
     flight.locked[r.slot] = flight.newest;
   }
   for (const ref& r : all.d) flight.written[r.slot] = flight.newest;

@@ -1,0 +1,109 @@
+#pragma once
+// json_effect.hpp: what a skill did, as JSON.
+//
+// Layer   3. json_text.hpp writes the text. Layers 6 and 7 are its users.
+// Shapes  see README.md, "The report as JSON"; `effect_schema` changes when a
+//         reader must change.
+// Units   rates and differences of rates in [0, 1].
+
+#include <array>
+#include <optional>
+#include <span>
+#include <string>
+
+#include <skillbench/effect.hpp>
+#include <skillbench/gate.hpp>
+#include <skillbench/json_text.hpp>
+#include <skillbench/rungs.hpp>
+#include <skillbench/stats.hpp>
+#include <skillbench/version.hpp>
+
+namespace skillbench {
+
+inline constexpr int effect_schema = 1;
+
+namespace json_text {
+
+inline json write(const rungs& of) {
+  return {{"outputs", of.outputs}, {"kernel", of.kernel},
+          {"manifest", of.manifest}, {"compiles", of.compiles},
+          {"clean", of.clean}, {"right", of.right},
+          {"correct", of.correct}, {"unjudged", of.unjudged}};
+}
+
+inline json write(const estimate& of) {
+  return {{"value", of.value}, {"low", of.at95.low}, {"high", of.at95.high}};
+}
+
+inline json write(const arm_cost& of) {
+  json made = {{"outputs", of.counted}, {"tokens", of.tokens}};
+  if (of.per_correct) made["tokens_per_correct"] = *of.per_correct;
+  return made;
+}
+
+inline json write(const comparison& of) {
+  json made = {{"model", of.model}, {"task", of.task},
+               {"all_models", of.all_models}, {"all_tasks", of.all_tasks},
+               {"with", write(of.with)}, {"without", write(of.without)},
+               {"verdict", name(of.said)}, {"p", of.counted_p}};
+  if (of.if_fail.difference) made["difference"] = write(*of.if_fail.difference);
+  // Both readings of what is unjudged, where there is any.
+  if (of.with.unjudged + of.without.unjudged > 0 && of.if_pass.difference)
+    made["difference_if_unjudged_pass"] = write(*of.if_pass.difference);
+  if (of.token_ratio) made["token_ratio"] = write(*of.token_ratio);
+  if (of.cost_with.counted > 0) made["cost_with"] = write(of.cost_with);
+  if (of.cost_without.counted > 0)
+    made["cost_without"] = write(of.cost_without);
+  if (of.paired)
+    made["pairs"] = {{"pairs", of.paired->pairs},
+                     {"only_with", of.paired->only_with},
+                     {"only_without", of.paired->only_without},
+                     {"p", of.paired->p}};
+  if (of.missing)
+    made["draws_missing"] = {{"an_arm", of.missing->an_arm},
+                             {"difference", of.missing->difference}};
+  return made;
+}
+
+inline json write(const effect& of) {
+  json made = {{"skill", of.skill}, {"words", words_of(of.over_all)},
+               {"over_all", write(of.over_all)}};
+  made["by_model"] = json::array();
+  for (const comparison& each : of.by_model)
+    made["by_model"].push_back(write(each));
+  made["by_stratum"] = json::array();
+  for (const comparison& each : of.by_stratum)
+    made["by_stratum"].push_back(write(each));
+  return made;
+}
+
+inline json write(const gate_told& of) {
+  json made = {{"rule", of.rule.text}, {"holds", of.holds},
+               {"words", of.words}};
+  if (of.value) made["value"] = {(*of.value)[0], (*of.value)[1]};
+  return made;
+}
+
+}  // namespace json_text
+
+// One JSON object, of one line. `gates`: of each effect, in its order.
+[[nodiscard]] inline std::string write_effects(
+    std::span<const effect> effects, std::size_t records,
+    std::span<const std::vector<gate_told>> gates = {}) {
+  json_text::json made = {{"schema", effect_schema},
+                          {"skillbench", version},
+                          {"records", records}};
+  made["effects"] = json_text::json::array();
+  for (std::size_t i = 0; i < effects.size(); ++i) {
+    json_text::json one = json_text::write(effects[i]);
+    if (i < gates.size()) {
+      one["gate"] = json_text::json::array();
+      for (const gate_told& each : gates[i])
+        one["gate"].push_back(json_text::write(each));
+    }
+    made["effects"].push_back(std::move(one));
+  }
+  return json_text::line_of(made);
+}
+
+}  // namespace skillbench

@@ -1,0 +1,96 @@
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include <unistd.h>
+
+#include <skillbench/json_record.hpp>
+#include <skillbench/records.hpp>
+#include <skillbench/store.hpp>
+
+using namespace skillbench;
+namespace fs = std::filesystem;
+
+namespace {
+
+struct folder {
+  std::string path;
+  folder() {
+    std::string name = (fs::temp_directory_path() / "records-XXXXXX").string();
+    REQUIRE(::mkdtemp(name.data()) != nullptr);
+    path = name;
+  }
+  ~folder() { fs::remove_all(path); }
+};
+
+record told(const std::string& id, outcome what) {
+  record one;
+  one.of.id = id;
+  one.of.model = "m";
+  one.what = what;
+  return one;
+}
+
+}  // namespace
+
+TEST_CASE("records: of several records of one output the last counts") {
+  const folder in;
+  {
+    auto kept = store::open(in.path);
+    REQUIRE(kept.ok());
+    REQUIRE(kept.value().append(write_record(told("a", outcome::wrong))).ok());
+    REQUIRE(kept.value().append(write_record(told("b", outcome::faults))).ok());
+  }
+  {
+    auto kept = store::open(in.path);
+    REQUIRE(kept.ok());
+    REQUIRE(kept.value().append(write_record(told("a", outcome::correct))).ok());
+  }
+  const auto read = read_records(in.path);
+  REQUIRE(read.ok());
+  REQUIRE(read.value().records.size() == 2);
+  CHECK(read.value().replaced == 1);
+  CHECK(read.value().records[0].of.id == "a");
+  CHECK(read.value().records[0].what == outcome::correct);
+}
+
+TEST_CASE("records: a file of lines, and lines that are none") {
+  const folder in;
+  const std::string path = in.path + "/some.jsonl";
+  std::ofstream(path) << write_record(told("a", outcome::correct))
+                      << "\n\n{\"schema\":\nnone\n"
+                      << write_record(told("b", outcome::wrong));
+  const auto read = read_records(path);
+  REQUIRE(read.ok());
+  CHECK(read.value().records.size() == 2);
+  REQUIRE(read.value().troubles.size() == 2);
+  CHECK(read.value().troubles[0].what.starts_with(
+      path + ":3: a record that cannot be used: "));
+}
+
+TEST_CASE("records: what is not there is said") {
+  const folder in;
+  CHECK(read_records(in.path + "/none").error().why == reason::not_found);
+  CHECK(read_records(in.path).error().what.find("no records in this folder") !=
+        std::string::npos);
+  std::ofstream(in.path + "/empty.jsonl");
+  CHECK(read_records(in.path + "/empty.jsonl").error().why ==
+        reason::not_found);
+}
+
+TEST_CASE("records: sources are kept by their hash, and nothing else is read") {
+  const folder in;
+  CHECK_FALSE(read_source(in.path, "00ff").has_value());
+  REQUIRE(write_source(in.path, "00ff", "one").ok());
+  REQUIRE(write_source(in.path, "00ff", "two").ok());  // there already
+  CHECK(read_source(in.path, "00ff") == "one");
+  CHECK(read_source(in.path, "00ff", 2) == "on");
+  CHECK(source_file(in.path, "../../etc/passwd").empty());
+  CHECK(source_file(in.path, "").empty());
+  CHECK(write_source(in.path + "/again", "00ff", "x").ok());  // was removed
+  std::ofstream(in.path + "/file");
+  CHECK(write_source(in.path + "/file", "00ff", "x").error().why == reason::io);
+}
