@@ -128,9 +128,9 @@ inline void print_finding(const finding_group& group, const sample& of,
   if (group.count > 1) head += fmt::format(", {} times", group.count);
   out.line(head);
   const std::size_t room = out.width() - 2;
-  const std::string what =
+  const std::string words =
       from ? in_lines_of_file(one.what, from->first_line) : one.what;
-  for (const std::string& each : wrapped(printable(what), room))
+  for (const std::string& each : wrapped(printable(words), room))
     out.line("  " + each);
   std::string where;
   const auto add = [&](std::string_view what, const std::string& value) {
