@@ -22,6 +22,7 @@
 #include <skillbench/cli/selftest.hpp>
 #include <skillbench/cli/skill.hpp>
 #include <skillbench/cli/text.hpp>
+#include <skillbench/cli/tune.hpp>
 #include <skillbench/cuda/library.hpp>
 #include <skillbench/device.hpp>
 #include <skillbench/version.hpp>
@@ -90,6 +91,8 @@ struct ptx_machine {
   if (const auto* one = std::get_if<run_command>(&asked))
     return tell(*one, all, out, trouble);
   if (const auto* one = std::get_if<check_command>(&asked))
+    return tell(*one, all, out, trouble);
+  if (const auto* one = std::get_if<tune_command>(&asked))
     return tell(*one, all, out, trouble);
   if (const auto* one = std::get_if<selftest_command>(&asked))
     return tell(*one, all, out, trouble);
