@@ -4,7 +4,7 @@
 #   make build   build/skillbench
 #   make bench   what judging costs, beside its goals (minutes; never a test)
 #   make docs    the headers as HTML, in build/docs
-#   make gpu     what a GPU adds, and whether one can be used here
+#   make gpu     what a GPU adds: tests, proofs and timings on an H100 or H200
 #   make clean   remove the build folder
 
 BUILD ?= build
@@ -34,7 +34,7 @@ docs:
 	scripts/docs $(BUILD)
 
 gpu: build
-	$(BUILD)/skillbench doctor
+	@scripts/gpu $(BUILD)
 
 configure: need
 	@cmake -S . -B $(BUILD) $(GENERATOR) --log-level=WARNING

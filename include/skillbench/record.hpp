@@ -14,6 +14,7 @@
 #include <skillbench/finding.hpp>
 #include <skillbench/manifest.hpp>
 #include <skillbench/sample.hpp>
+#include <skillbench/timing.hpp>
 #include <skillbench/version.hpp>
 
 namespace skillbench {
@@ -21,7 +22,7 @@ namespace skillbench {
 inline constexpr int record_schema = 1;
 
 // The stages of evaluate.hpp; a record names the last one reached.
-enum class stage : std::uint8_t { extract, read, compile, check, done };
+enum class stage : std::uint8_t { extract, read, compile, check, done, time };
 
 [[nodiscard]] constexpr std::string_view name(stage reached) noexcept {
   switch (reached) {
@@ -30,6 +31,7 @@ enum class stage : std::uint8_t { extract, read, compile, check, done };
     case stage::compile: return "compile";
     case stage::check: return "check";
     case stage::done: return "done";
+    case stage::time: return "time";
   }
   return "unknown";
 }
@@ -84,7 +86,8 @@ struct record {
   std::vector<counted_launch> counters;  // of one public case, when asked for
   std::string not_counted = "not measured";  // why some or all are absent; ""
                                              // when none is
-  std::string speed;              // "not measured: no GPU", until measured
+  std::vector<timed_case> timings;  // of correct ones, on a GPU
+  std::string speed;              // in words, or "not measured: no GPU"
   std::vector<std::pair<std::string, double>> seconds;  // per stage, wall
 };
 

@@ -44,6 +44,8 @@ struct run_command {
   bool json = false;
   bool resume = false;
   bool counters = false;
+  bool hot = false;
+  double sustained = 0;
   cache_choice cache;
 };
 
@@ -54,6 +56,9 @@ struct check_command {
   int schedules = 0;
   bool counters = false;
   std::string test_case;  // to count; "": the largest that is run
+  bool hot = false;
+  double sustained = 0;
+  std::vector<std::string> metrics;
   bool json = false;
   cache_choice cache;
 };
@@ -76,6 +81,7 @@ struct selftest_command {
 
 struct doctor_command {
   bool json = false;
+  bool measure = false;
   cache_choice cache;
 };
 
@@ -178,6 +184,15 @@ inline void add_device(CLI::App& to, std::string& device, std::uint64_t& seed) {
   add_seed(to, seed);
 }
 
+inline void add_timing(CLI::App& to, bool& hot, double& sustained) {
+  to.add_flag("--hot", hot,
+              "on a GPU: time with caches as the call before left them");
+  to.add_option("--sustained", sustained,
+                "on a GPU: time calls back to back as well, for so long")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0.0, 60.0));
+}
+
 inline void add_jobs(CLI::App& to, int& jobs) {
   const unsigned cores = std::thread::hardware_concurrency();
   jobs = cores > 0 ? static_cast<int>(cores) : 1;
@@ -238,6 +253,7 @@ struct words {
         ->required()
         ->type_name("");
     add_device(*to_run, run.device, run.seed);
+    add_timing(*to_run, run.hot, run.sustained);
     add_jobs(*to_run, run.jobs);
     add_cache(*to_run, run.cache);
     to_run
@@ -275,6 +291,12 @@ struct words {
                      "what it was asked for (default: what its manifest says)")
         ->type_name("NAME");
     add_device(*to_check, check.device, check.seed);
+    add_timing(*to_check, check.hot, check.sustained);
+    to_check
+        ->add_option("--metrics", check.metrics,
+                     "on a GPU: counters by CUPTI's names, with commas")
+        ->type_name("NAMES")
+        ->delimiter(',');
     to_check
         ->add_option("--schedules", check.schedules,
                      "run every case with N orders of CTAs and warps, from far "
@@ -336,7 +358,10 @@ struct words {
         "doctor", "say what this machine can do, and what is missing");
     add_cache(*to_doctor, doctor.cache);
     to_doctor->add_flag("--json", doctor.json, "as JSON");
-    to_doctor->footer("Examples:\n  skillbench doctor");
+    to_doctor->add_flag("--measure", doctor.measure,
+                        "time kernels of known cost on a GPU");
+    to_doctor->footer(
+        "Examples:\n  skillbench doctor\n  skillbench doctor --measure");
 
     add_tune();
 
