@@ -51,6 +51,7 @@ struct plan {
   // Saves time when many candidates of one family are judged, nothing else;
   // one thread's own.
   reference_cache* references = nullptr;
+  bool keep_ptx = false;  // in the record, for who asserts something of it
 };
 
 // A candidate's image for one element type.
@@ -422,6 +423,8 @@ inline void measure(record& told, const candidate& asked,
   }();
   if (!built) return built.error();
   keep_kernels(told, built.value().images);
+  if (how.keep_ptx)
+    for (const compiled& each : built.value().images) told.ptx += each.made.ptx;
   if (!built.value().refused.empty())
     return stopped(std::move(told), built.value().refused);
 

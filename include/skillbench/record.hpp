@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include <skillbench/assertion.hpp>
 #include <skillbench/counters.hpp>
 #include <skillbench/finding.hpp>
 #include <skillbench/manifest.hpp>
@@ -65,11 +66,22 @@ struct compiled_kernel {
       static_shared;
 };
 
+// How many times as fast as the family's baseline a kernel is: the geometric
+// mean over the cases that were timed.
+struct speedup {
+  double times = 0;        // above 0
+  bool predicted = false;  // by a model, from exact counts; else measured
+
+  bool operator==(const speedup&) const = default;
+};
+
 struct record {
   int schema = record_schema;
   sample of;                      // identity; its `output` text is not written
   std::string source_hash;        // of the excerpt, 64-bit hex; "" without one
   std::string source;             // the excerpt itself; not written
+  std::string ptx;                // of every element type, when the plan asks
+                                  // for it; not written
   std::string skillbench_version = version;
   std::string device;
   std::uint64_t seed = 0;
@@ -87,7 +99,9 @@ struct record {
   std::string not_counted = "not measured";  // why some or all are absent; ""
                                              // when none is
   std::vector<timed_case> timings;  // of correct ones, on a GPU
-  std::string speed;              // in words, or "not measured: no GPU"
+  std::string speed;                // in words, or "not measured: no GPU"
+  std::optional<speedup> against_baseline;  // when there is a time
+  std::vector<told_assertion> assertions;   // of a suite; never an outcome
   std::vector<std::pair<std::string, double>> seconds;  // per stage, wall
 };
 

@@ -46,6 +46,8 @@ struct run_command {
   bool counters = false;
   bool hot = false;
   double sustained = 0;
+  std::string suite;  // a file, "" for none
+  bool allow_commands = false;
   cache_choice cache;
 };
 
@@ -266,6 +268,17 @@ struct words {
     to_run->add_flag("--counters", run.counters,
                      "keep exact counts of the launches of each output's "
                      "largest public case in its record");
+    auto* const by =
+        to_run
+            ->add_option("--suite", run.suite,
+                         "judge each output by the assertions of this file too: "
+                         "a suite, upskill's skill_meta.json or evals.json")
+            ->type_name("FILE");
+    to_run
+        ->add_flag("--allow-commands", run.allow_commands,
+                   "run the commands that the suite names, as you and with no "
+                   "sandbox; without it they are not judged")
+        ->needs(by);
     to_run->add_flag("--json", run.json,
                      "records as JSON lines on standard output and nothing "
                      "else; kept in a folder only with --out or --resume");
