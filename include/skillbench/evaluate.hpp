@@ -380,9 +380,12 @@ inline void measure(record& told, const candidate& asked,
     }
     told.timings.push_back(std::move(seen.told));
   }
-  told.speed = told.what == outcome::correct
-                   ? speed_words(told.timings)
-                   : "not measured: " + std::string(name(told.what));
+  if (told.what != outcome::correct) {
+    told.speed = "not measured: " + std::string(name(told.what));
+    return;
+  }
+  told.speed = speed_words(told.timings);
+  told.against_baseline = speedup_of(told.timings);
 }
 
 [[nodiscard]] inline result<record> evaluate(const sample& given,

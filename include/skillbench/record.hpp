@@ -4,8 +4,11 @@
 // Layer   2. json_record.hpp writes it as one JSON line and reads it back.
 // Numbers `record_schema` changes when a reader of the line must change.
 
+#include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -74,6 +77,22 @@ struct speedup {
 
   bool operator==(const speedup&) const = default;
 };
+
+// From the cases timed beside the baseline; nothing where there is none, or where
+// the clock is a stand-in's.
+[[nodiscard]] inline std::optional<speedup> speedup_of(
+    std::span<const timed_case> timed) {
+  double logarithms = 0;
+  std::size_t count = 0;
+  for (const timed_case& one : timed) {
+    const double ratio = centre_of(ratios_of(one.samples)).median;
+    if (one.fake || !(ratio > 0) || !std::isfinite(ratio)) continue;
+    logarithms += std::log(ratio);
+    ++count;
+  }
+  if (count == 0) return std::nullopt;
+  return speedup{std::exp(logarithms / static_cast<double>(count)), false};
+}
 
 struct record {
   int schema = record_schema;
