@@ -246,10 +246,10 @@ TEST_CASE("wire: every field of a timing comes back") {
   asked.limits = {3, 4, 0.25, 1.5};
   asked.sustained_seconds = 2.5;
   asked.metrics = {"m"};
-  const std::string request = encode(asked);
-  const auto got = decode<timing_request>(request);
+  const std::string request = wire::encode(asked);
+  const auto got = wire::decode<timing_request>(request);
   REQUIRE(got);
-  CHECK(encode(got.value()) == request);
+  CHECK(wire::encode(got.value()) == request);
   CHECK(got.value().candidate.sets[1].seed == 5);
   CHECK(got.value().limits.noise == 0.25);
   CHECK(got.value().metrics == asked.metrics);
@@ -291,7 +291,7 @@ TEST_CASE("wire: every field of a timing comes back") {
   told.outputs[0] = {1, 2, {{1, "bytes", 0}}};
   told.not_kept = 18;
   told.rates = {19, 20, 21};
-  const auto answer = decode<timing_report>(encode(told));
+  const auto answer = wire::decode<timing_report>(wire::encode(told));
   REQUIRE(answer);
   CHECK(answer.value().told == told.told);
   CHECK(answer.value().outputs[0].outputs[0].bytes == "bytes");
