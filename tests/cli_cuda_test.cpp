@@ -120,7 +120,8 @@ TEST_CASE("cuda: doctor tells of each GPU, and of one that cannot be used") {
 TEST_CASE("cuda: kernels of known cost are timed, and a stand-in's clock is no measurement") {
   const place here(true);
   const ran told = here.run("doctor --measure --json");
-  CHECK_MESSAGE(told.code == 0, told.out + told.trouble);
+  const std::string said = told.out + told.trouble;
+  CHECK_MESSAGE(told.code == 0, said);
   CHECK(has(told.out, "\"name\": \"a slowdown of 3%\""));
   CHECK(has(told.out, "\"stand_in\": true"));
   CHECK_FALSE(has(told.out, "\"fine\": false"));
