@@ -193,6 +193,9 @@ class device {
   // Makes `ptx` the module that the next runs use.
   [[nodiscard]] virtual result<done> load(const std::string& ptx) = 0;
   [[nodiscard]] virtual result<run_report> run(const job&) = 0;
+  // How the process that reads hostile text is shut in: "strict", or "basic:" and
+  // what is lacking; "" for none.
+  [[nodiscard]] virtual std::string isolation() const { return {}; }
   // False: what it says of time is nothing.
   [[nodiscard]] virtual bool measures() const { return false; }
   // Alone on the device for as long as it takes.

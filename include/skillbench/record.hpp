@@ -103,6 +103,7 @@ struct record {
                                   // for it; not written
   std::string skillbench_version = version;
   std::string device;
+  std::string isolation;  // of the worker: "strict", or what it lacks
   std::uint64_t seed = 0;
   std::string key;                // of all that decides the verdict, see key.hpp
   std::string same_as;            // id of the sample that was judged, when this
