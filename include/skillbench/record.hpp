@@ -86,7 +86,9 @@ struct speedup {
   std::size_t count = 0;
   for (const timed_case& one : timed) {
     const double ratio = centre_of(ratios_of(one.samples)).median;
-    if (one.fake || !(ratio > 0) || !std::isfinite(ratio)) continue;
+    if (one.fake || !one.why_not.empty() || !(ratio > 0) ||
+        !std::isfinite(ratio))
+      continue;
     logarithms += std::log(ratio);
     ++count;
   }

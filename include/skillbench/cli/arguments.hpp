@@ -44,7 +44,7 @@ struct run_command {
   bool json = false;
   bool resume = false;
   bool counters = false;
-  bool hot = false;
+  bool hot = false, no_time = false;
   double sustained = 0;
   std::string suite;  // a file, "" for none
   bool allow_commands = false;
@@ -58,7 +58,7 @@ struct check_command {
   int schedules = 0;
   bool counters = false;
   std::string test_case;  // to count; "": the largest that is run
-  bool hot = false;
+  bool hot = false, no_time = false;
   double sustained = 0;
   std::vector<std::string> metrics;
   bool json = false;
@@ -197,7 +197,9 @@ inline void add_device(CLI::App& to, std::string& device,
   add_seed(to, seed);
 }
 
-inline void add_timing(CLI::App& to, bool& hot, double& sustained) {
+inline void add_timing(CLI::App& to, bool& hot, bool& no_time,
+                       double& sustained) {
+  to.add_flag("--no-time", no_time, "on a GPU: judge, and time nothing");
   to.add_flag("--hot", hot,
               "on a GPU: time with caches as the call before left them");
   to.add_option("--sustained", sustained,
@@ -267,7 +269,7 @@ struct words {
         ->required()
         ->type_name("");
     add_device(*to_run, run.device, run.isolation, run.seed);
-    add_timing(*to_run, run.hot, run.sustained);
+    add_timing(*to_run, run.hot, run.no_time, run.sustained);
     add_jobs(*to_run, run.jobs);
     add_cache(*to_run, run.cache);
     to_run
@@ -316,7 +318,7 @@ struct words {
                      "what it was asked for (default: what its manifest says)")
         ->type_name("NAME");
     add_device(*to_check, check.device, check.isolation, check.seed);
-    add_timing(*to_check, check.hot, check.sustained);
+    add_timing(*to_check, check.hot, check.no_time, check.sustained);
     to_check
         ->add_option("--metrics", check.metrics,
                      "on a GPU: counters by CUPTI's names, with commas")

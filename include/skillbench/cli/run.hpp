@@ -171,6 +171,7 @@ inline void shorten(record& told) {
   how.each.seed = asked.seed;
   how.each.count = {asked.counters, "", false};
   if (!on.no_gpu().empty()) how.each.no_gpu = on.no_gpu();
+  how.each.measure.wanted = !asked.no_time;
   how.each.measure.cold = !asked.hot;
   how.each.measure.sustained_seconds = asked.sustained;
   how.jobs = asked.jobs;
