@@ -55,6 +55,7 @@ struct launch_plan {
   std::uint64_t schedule = 0;            // not 0: an adversarial one, see patience()
   std::uint64_t most_instructions = 0;   // warp instructions; 0: no bound
   std::vector<std::uint64_t> ctas;       // not empty: only these, in this order
+  std::uint64_t first_cluster = 0, clusters = 0;  // not 0: only so many (threads.hpp)
   bool races = true;                     // tell accesses that nothing orders
   bool counters = false;                 // count in detail, which nothing native does
 };
@@ -83,6 +84,7 @@ inline constexpr std::uint64_t most_stalls = 1'000;
 struct barrier_state {
   std::uint64_t arrived = 0;       // threads, whole warps
   std::uint64_t expected = 0;      // 0: every thread that has not exited
+  std::uint64_t waiting = 0;       // threads
   bool in_use = false;
 };
 
@@ -92,6 +94,8 @@ struct cta {
   shared_memory shared;
   std::unique_ptr<cta_races> races;
   barrier_state barriers[16];
+  std::uint32_t in_use = 0;        // barriers, by bit
+  std::uint64_t live = 0;          // threads that have not exited
   std::size_t turn = 0;
 };
 
@@ -131,8 +135,10 @@ class machine {
 
     const std::vector<std::uint64_t> chosen = chosen_clusters(plan);
     const auto per = static_cast<std::uint64_t>(plan.cluster.count());
-    const auto clusters = plan.ctas.empty() ? static_cast<std::uint64_t>(plan.grid.count()) / per
-                                            : static_cast<std::uint64_t>(chosen.size());
+    const auto clusters = plan.clusters     ? plan.clusters
+                          : plan.ctas.empty() ? static_cast<std::uint64_t>(plan.grid.count()) / per
+                                              : static_cast<std::uint64_t>(chosen.size());
+    was_starving_ = false;
     const std::uint64_t bytes = std::max<std::uint64_t>(per * cta_bytes(), 1);
     if (bytes > detail::most_resident_bytes)
       return fault{reason::too_large, "what runs together needs " + std::to_string(bytes >> 20) + " MB of registers, local and shared memory; the PTX machine has " + std::to_string(detail::most_resident_bytes >> 20)};
@@ -156,7 +162,7 @@ class machine {
             prepare(*fresh->ctas.back());
           }
         }
-        begin(*fresh, plan.ctas.empty() ? at : chosen[at]);
+        begin(*fresh, plan.ctas.empty() ? plan.first_cluster + at : chosen[at]);
         at = (at + stride) % clusters;
         ++started;
         starving_ = false;
@@ -169,7 +175,7 @@ class machine {
         spare.push_back(std::move(resident.front()));
         resident.pop_front();
       } else if (why == detail::pause::quantum) {
-        starving_ = true;
+        starving_ = was_starving_ = true;
         resident.push_back(std::move(resident.front()));
         resident.pop_front();
       } else if (why == detail::pause::waits) {
@@ -193,6 +199,11 @@ class machine {
     if (tally) out.detail = tally->told(state_.barriers);
     return out;
   }
+
+  // Of the last launch: no bound of races was reached, and no cluster was set
+  // aside.
+  [[nodiscard]] bool is_plain() const noexcept { return !races_.partial && !races_.unordered && !was_starving_; }
+  [[nodiscard]] const launch_races& races() const noexcept { return races_; }
 
  private:
   // A stride without a common factor visits every CTA once. Small strides keep
@@ -361,6 +372,8 @@ class machine {
     if (c.races) c.races->begin(number);
     c.shared.races = c.races && c.races->shared_on ? c.races.get() : nullptr;
     for (auto& b : c.barriers) b = {};
+    c.in_use = 0;
+    c.live = threads;
   }
 
   [[nodiscard]] static bool differs_between_ctas(special what) {
@@ -708,11 +721,13 @@ class machine {
       case flow::exit: {
         split_off(w, pick, active);
         w.live &= ~active;
+        c.live -= static_cast<std::uint64_t>(std::popcount(active));
         w.cluster_arrived &= w.live;
         ++exits_;
         w.fragments.erase(w.fragments.begin() + static_cast<std::ptrdiff_t>(pick));
         wake_converging(w);
         release_barriers(c);
+        if (c.live == 0) leave(c, w);
         if (running_->ctas.size() > 1) {
           if (std::none_of(c.warps.begin(), c.warps.end(), [](const warp& each) { return each.live != 0; })) leave_cluster(c, w);
           release_cluster();
@@ -897,6 +912,7 @@ class machine {
     else if (b.in_use && (count ? count : whole) != (b.expected ? b.expected : whole))
       told(" with " + count_words(count) + " while others wait there with " + count_words(b.expected));
     b.in_use = true;
+    c.in_use |= 1u << which;
     b.expected = count;
     if (static_cast<ops::barrier_kind>(o.imm) == ops::barrier_kind::arrive) {
       if (c.races) c.races->arrive(which, w.number);
@@ -907,6 +923,7 @@ class machine {
     }
     w.fragments[pick].is = fragment::state::barrier;
     w.fragments[pick].barrier = which;
+    b.waiting += static_cast<std::uint64_t>(std::popcount(active));
     release_barriers(c);
   }
 
@@ -924,9 +941,10 @@ class machine {
   // A barrier without a count waits for every thread that has not exited; one
   // with a count for that many threads, whole warps at a time.
   void release_barriers(detail::cta& c) {
-    for (std::uint32_t which = 0; which < 16; ++which) {
+    for (std::uint32_t left = c.in_use; left; left &= left - 1) {
+      const auto which = static_cast<std::uint32_t>(std::countr_zero(left));
       detail::barrier_state& b = c.barriers[which];
-      if (!b.in_use) continue;
+      if (!b.expected && b.waiting < c.live) continue;
       bool all = true, any = false;
       std::uint64_t threads = b.arrived;
       for (const auto& w : c.warps) {
@@ -941,6 +959,7 @@ class machine {
       release(c, which);
       ++c.shared.meetings;
       b = {};
+      c.in_use &= ~(1u << which);
       ++state_.barriers;
     }
   }
@@ -1149,12 +1168,26 @@ class machine {
     if (o.imm == 0) {
       w.cluster_arrived |= active;
       w.cluster_owes |= active;
+      if (!o.is_signed) w.shared->tell_births(w.number, active);
       ++f.pc;
       release_cluster();
       return;
     }
     f.is = fragment::state::cluster;
     wake_waiting(w);
+  }
+
+  // A CTA's last thread exits: the copy engine may not be reading its shared
+  // memory any more.
+  void leave(const detail::cta& c, const warp& w) {
+    for (const bulk_copy& b : running_->state.flying) {
+      if (!b.ticket || b.rank != w.rank) continue;
+      if (seen_->first(b.pc, code::in_flight_access))
+        seen_->add(finding_at(state_, b.pc, code::in_flight_access,
+                              cta_words(state_, c.number) + " exits while the copy engine may still read " + bytes_words(b.bytes) + " of its shared memory at " + hex(b.from) +
+                                  ", because no cp.async.bulk.wait_group of " + cta_races::thread_of(state_, b.thread / warp_lanes, b.thread % warp_lanes) + " stands behind the copy"));
+      return;
+    }
   }
 
   // A CTA's last thread exits: nobody may be using its shared memory.
@@ -1259,7 +1292,7 @@ class machine {
   launch_state state_;
   launch_races races_;
   fault trouble_{reason::internal, ""};
-  bool starving_ = false;
+  bool starving_ = false, was_starving_ = false;
   jit::runner native_;
   std::uint64_t drawn_ = 0;  // by an adversarial schedule
   detail::cluster* running_ = nullptr;

@@ -388,11 +388,11 @@ class cta_races {
   // rows of 4-byte granules, nobody else's stores since the floor (loads), nobody
   // else's loads and no mark behind the floor (stores).
   struct plain_rows {
-    const std::uint64_t* words = nullptr;  // who stored, who loaded since the floor
+    std::uint64_t* words = nullptr;  // who stored, who loaded since the floor
     std::uint32_t *writers = nullptr, *places = nullptr, *loads = nullptr;
     std::uint32_t load_mark = 0, store_mark = 0, behind = 0;
   };
-  [[nodiscard]] plain_rows rows_of(std::uint32_t me) const noexcept {
+  [[nodiscard]] plain_rows rows_of(std::uint32_t me) noexcept {
     plain_rows out;
     if (shift_ != 2) return out;
     out.words = since_;
@@ -406,6 +406,19 @@ class cta_races {
   }
 
   // ---- global memory -------------------------------------------------------------
+
+  // The number that stands for this access in a row of global memory.
+  [[nodiscard]] std::uint32_t epoch_of(const warp& w) {
+    auto& cached = epochs_[w.number][(w.pc ^ (w.pc >> 3)) & 7];
+    if (cached.tick == now_[w.number] && cached.pc == w.pc && cached.cta == cta_ && cached.launch == launch->launch) return cached.id;
+    if (launch->epochs.size() >= race_limits::epochs) {
+      launch->partial = true;
+      return 0;
+    }
+    launch->epochs.push_back({cta_, now_[w.number], w.pc, w.number});
+    cached = {now_[w.number], w.pc, cta_, launch->launch, static_cast<std::uint32_t>(launch->epochs.size() - 1)};
+    return cached.id;
+  }
 
   void global_store(warp& w, const op& o, page& in, std::uint64_t in_page, std::uint64_t bytes, const std::uint64_t* at, lane_mask lanes, std::uint64_t lowest, unsigned each, bool dense) {
     std::uint32_t* marks = launch->row(in, 0);
@@ -579,18 +592,6 @@ class cta_races {
   }
 
   // ---- between CTAs ---------------------------------------------------------------
-
-  [[nodiscard]] std::uint32_t epoch_of(const warp& w) {
-    auto& cached = epochs_[w.number][(w.pc ^ (w.pc >> 3)) & 7];
-    if (cached.tick == now_[w.number] && cached.pc == w.pc && cached.cta == cta_ && cached.launch == launch->launch) return cached.id;
-    if (launch->epochs.size() >= race_limits::epochs) {
-      launch->partial = true;
-      return 0;
-    }
-    launch->epochs.push_back({cta_, now_[w.number], w.pc, w.number});
-    cached = {now_[w.number], w.pc, cta_, launch->launch, static_cast<std::uint32_t>(launch->epochs.size() - 1)};
-    return cached.id;
-  }
 
   [[nodiscard]] bool before(const epoch& e, std::uint32_t me) {
     if (e.cta == cta_) return e.actor == me || e.tick <= std::max(floor_, seen_[me].at[e.actor]);

@@ -1223,9 +1223,11 @@ class compiler {
 
   [[nodiscard]] static bool near(const op& o) { return o.imm > -(std::int64_t{1} << 30) && o.imm < (std::int64_t{1} << 30); }
 
-  // From the address in rax to host addresses: rax data, rsi shadow (0: none).
-  // `span` is in bytes, or in r8 when it is 0.
-  void find_page(label slow, int unit, int span, bool store) {
+  // The entry of the page of the address in rax, by rdx; rcx: address >> page_bits.
+  struct page_fields {
+    [[nodiscard]] mem operator()(std::size_t offset) const { return state(offsetof(native_state, pages) + offset, rdx); }
+  };
+  page_fields find_entry(label slow) {
     a_.mov(1, rcx, rax);
     a_.mov(1, rdx, rax);
     a_.shift_right(1, rcx, page_bits);
@@ -1234,9 +1236,16 @@ class compiler {
     a_.and_number(0, rdx, page_entries - 1);
     a_.shift_left(0, rdx, 6);
     static_assert(sizeof(page_entry) == 64);
-    const auto entry = [&](std::size_t offset) { return state(offsetof(native_state, pages) + offset, rdx); };
+    const page_fields entry;
     a_.cmp(1, rcx, entry(offsetof(page_entry, tag)));
     a_.jump_if(not_zero, slow);
+    return entry;
+  }
+
+  // From the address in rax to host addresses: rax data, rsi shadow (0: none).
+  // `span` is in bytes, or in r8 when it is 0.
+  void find_page(label slow, int unit, int span, bool store) {
+    const page_fields entry = find_entry(slow);
     a_.extend16(rax, rax);
     if (unit > 1) {
       a_.test_number(rax, unit - 1);
@@ -1283,6 +1292,7 @@ class compiler {
   bool load(const op& o, std::uint32_t pc) {
     const auto is = static_cast<pattern>(guesses_[pc]);
     const int bytes = 4 * o.vector;
+    if (is == pattern::scattered && scatters(o)) return scattered(o, pc, false);
     if (is == pattern::scattered || !near(o) || next_site_ + 1 >= most_sites) return false;
     if (o.vector > 1 && is != pattern::uniform && is != pattern::halves_uniform) return false;
     for (int i = 0; i < o.vector; ++i)
@@ -1376,26 +1386,122 @@ class compiler {
     return true;
   }
 
+  // Words in any pattern within one page of global memory. With checks on only
+  // loads of what is defined throughout are done so.
+  [[nodiscard]] bool scatters(const op& o) const {
+    return o.vector == 1 && !o.guarded && o.address_width == 8 && o.where != space::shared && near(o);
+  }
+  bool scattered(const op& o, std::uint32_t pc, bool store) {
+    const source x = want(o.s[0], 8, false, true);
+    const source value = store ? want(o.s[1], 4, false, true) : source{};
+    if (!x.in_registers || (store && !value.in_registers)) return false;
+    std::array<int, 4> z{};
+    if (!store && !fresh(2, z)) return false;
+    stub s = begin_stub(o, pc);
+    a_.cmp_number(0, r12, -1);
+    a_.jump_if(not_zero, s.from);
+    const vop from_lane0{m0f, p_66, 1, 0x7e};
+    a_.v(from_lane0, x.z[0], 0, rax, 0, false, 0);
+    if (o.imm) a_.add_number(1, rax, static_cast<std::int32_t>(o.imm));
+    const page_fields entry = find_entry(s.from);
+    if (checks_) {
+      a_.cmp_number(1, entry(offsetof(page_entry, shadow)), 0);
+      a_.jump_if(not_zero, s.from);
+    }
+    a_.load(0, r9, entry(store ? offsetof(page_entry, high_store) : offsetof(page_entry, high)));
+    a_.sub_number(0, r9, 4);
+    a_.jump_if(below, s.from);
+    // Offsets into the page of lane 0: beyond 2^16 in any other.
+    a_.shift_left(1, rcx, page_bits);
+    if (o.imm) a_.sub_number(1, rcx, static_cast<std::int32_t>(o.imm));
+    const vop sub64{m0f, p_66, 1, 0xfb}, most64{m0f38, p_66, 1, 0x3f}, compare64{m0f3a, p_66, 1, 0x1e}, compare32{m0f3a, p_66, 0, 0x1e};
+    constexpr int offsets[] = {t2, t3, t4, t5};
+    a_.v(spread64_gpr, t0, 0, rcx);
+    a_.v(spread64_gpr, t1, 0, r9);
+    for (int c = 0; c < 4; ++c) a_.v(sub64, offsets[c], x.z[c], t0);
+    a_.v(most64, t0, t2, t3);
+    a_.v(most64, t0, t0, t4);
+    a_.v(most64, t0, t0, t5);
+    a_.v(compare64, 5, t0, t1);
+    a_.immediate(6);  // above
+    a_.v(load64, t0, 0, t2);
+    a_.v(choose3_64, t0, t3, t4);
+    a_.immediate(0xfe);  // or
+    a_.v(choose3_64, t0, t5, t5);
+    a_.immediate(0xfe);
+    a_.v(test64, 6, t0, constant(c_low_bits), 0, false, true);
+    a_.ktest16(5, 6);
+    a_.jump_if(not_zero, s.from);
+    // From here on 16 lanes a vector: t2 and t4.
+    const vop down{m0f38, p_f3, 0, 0x35};
+    for (const int t : {t2, t4}) {
+      a_.v(down, t, 0, t);
+      a_.v(down, t + 1, 0, t + 1);
+      a_.v(insert_high, t, t, t + 1);
+      a_.immediate(1);
+    }
+    a_.load(0, rcx, entry(offsetof(page_entry, low)));
+    a_.v(spread32_gpr, t0, 0, rcx);
+    a_.v(compare32, 5, t2, t0);
+    a_.immediate(1);  // below
+    a_.v(compare32, 6, t4, t0);
+    a_.immediate(1);
+    a_.ktest16(5, 6);
+    a_.jump_if(not_zero, s.from);
+    a_.load(1, rdi, entry(offsetof(page_entry, data)));
+    if (checks_ && o.where != space::constant) rising_sectors(s.from);
+    for (int h = 0; h < 2; ++h) {
+      a_.kmov(5, r12);
+      const mem at{rdi, 0, h ? t4 : t2};
+      if (store) a_.gather({m0f38, p_66, 0, 0xa2}, value.z[h], at, 5);  // a scatter
+      else a_.gather({m0f38, p_66, 0, 0x90}, z[h], at, 5);
+    }
+    if (!store) bind(o.d[0], 4, z);
+    finish_stub(s);
+    return true;
+  }
+  // Counts the sectors of a load whose offsets are t2 and t4: each lane's is
+  // compared with the one before; falling ones are for the handlers.
+  void rising_sectors(label slow) {
+    const vop right{m0f, p_66, 0, 0x72}, align{m0f3a, p_66, 0, 0x03}, compare32{m0f3a, p_66, 0, 0x1e};
+    for (const int t : {t2, t4}) {
+      a_.v(right, 2, t + 1, t);
+      a_.immediate(5);
+    }
+    a_.v(align, t0, t3, t3);
+    a_.immediate(15);
+    a_.v(align, t1, t5, t3);
+    a_.immediate(15);
+    // Lane 0 has none before.
+    const auto differ = [&](int how) {
+      a_.v(compare32, 5, t3, t0);
+      a_.immediate(how);
+      a_.v(compare32, 6, t5, t1);
+      a_.immediate(how);
+      a_.kunpack16(5, 6, 5);
+      a_.kmov_to(rax, 5);
+      a_.and_number(0, rax, -2);
+    };
+    differ(1);  // below
+    a_.jump_if(not_zero, slow);
+    differ(4);  // not equal
+    a_.popcount(0, rax, rax);
+    a_.add_number(0, rax, 1);
+    a_.add_to(1, SKILLBENCH_STATE(load_sectors), rax);
+  }
+
   // Marks a load of shared memory at rax for race.hpp, as cta_races::shared_load
   // does when no other warp stored since the floor. The other half may still go
   // the slow way, which marks the same.
   void note_shared_load(const op& o, std::uint32_t pc, label slow, pattern is, int half) {
     const label none = a_.fresh();
-    a_.cmp_number(0, SKILLBENCH_STATE(races), 0);
-    a_.jump_if(zero, none);
-    a_.load(1, rcx, SKILLBENCH_STATE(race_words));
-    a_.load(1, rdx, mem{rcx, 0});
-    a_.and_(1, rdx, SKILLBENCH_STATE(race_others));
-    a_.jump_if(not_zero, slow);
-    a_.load(1, rdx, mem{rcx, 8});
-    a_.and_(1, rdx, SKILLBENCH_STATE(race_me));
-    a_.jump_if(zero, slow);
+    watched_row(SKILLBENCH_STATE(race_loads), none, slow);
     if (is == pattern::uniform && o.vector > 1) {
       a_.cmp_number(0, r12, -1);
       a_.jump_if(not_zero, slow);
     }
+    if (half == 0) set_bit(8);
     a_.load(0, rdx, SKILLBENCH_STATE(race_load_mark));
-    a_.load(1, rcx, SKILLBENCH_STATE(race_loads));
     const std::uint32_t place = std::min(pc, 0x7fffu) << 5;
     const auto lanes = [&](int h) { return state(offsetof(native_state, lane_numbers) + 64 * static_cast<std::size_t>(h)); };
     if (is == pattern::contiguous || is == pattern::halves_contiguous) {
@@ -1419,20 +1525,26 @@ class compiler {
     a_.bind(none);
   }
 
+  // rcx: a row of race.hpp, when there is one.
+  void watched_row(mem row, label none, label slow) {
+    static_assert(unwatched == 0 && not_plain == 1);
+    a_.load(1, rcx, row);
+    a_.cmp_number(1, rcx, not_plain);
+    a_.jump_if(below, none);
+    a_.jump_if(zero, slow);
+  }
+  // This warp is one of those that stored (0) or loaded (8) since the floor.
+  void set_bit(int which) {
+    a_.load(1, r9, SKILLBENCH_STATE(race_words));
+    a_.load(1, rdx, SKILLBENCH_STATE(race_me));
+    a_.or_to(1, mem{r9, which}, rdx);
+  }
+
   // Whether a store at rax may be marked here: nobody else loaded, and what was
   // stored there is behind the floor.
   void test_shared_store(label slow, bool half) {
     const label none = a_.fresh();
-    a_.cmp_number(0, SKILLBENCH_STATE(races), 0);
-    a_.jump_if(zero, none);
-    a_.load(1, rcx, SKILLBENCH_STATE(race_words));
-    a_.load(1, rdx, mem{rcx, 8});
-    a_.and_(1, rdx, SKILLBENCH_STATE(race_others));
-    a_.jump_if(not_zero, slow);
-    a_.load(1, rdx, mem{rcx, 0});
-    a_.and_(1, rdx, SKILLBENCH_STATE(race_me));
-    a_.jump_if(zero, slow);
-    a_.load(1, rcx, SKILLBENCH_STATE(race_writers));
+    watched_row(SKILLBENCH_STATE(race_writers), none, slow);
     const vop greater{m0f, p_66, 0, 0x66};
     for (int h = 0; h < (half ? 1 : 2); ++h) {
       if (half) a_.v(load32, t0, 0, mem{rcx, 0, rax});
@@ -1446,8 +1558,9 @@ class compiler {
   // Marks it at rax; of halves that is the second.
   void note_shared_store(std::uint32_t pc, bool halves) {
     const label none = a_.fresh();
-    a_.cmp_number(0, SKILLBENCH_STATE(races), 0);
+    a_.cmp_number(1, SKILLBENCH_STATE(race_writers), unwatched);
     a_.jump_if(zero, none);
+    set_bit(0);
     a_.load(0, rdx, SKILLBENCH_STATE(race_store_mark));
     a_.v(spread32_gpr, t0, 0, rdx);
     a_.set(rdx, pc << 5);
@@ -1504,6 +1617,7 @@ class compiler {
 
   bool store(const op& o, std::uint32_t pc) {
     const auto is = static_cast<pattern>(guesses_[pc]);
+    if (is == pattern::scattered && !checks_ && scatters(o)) return scattered(o, pc, true);
     if (o.vector > 1 || !near(o) || next_site_ + 1 >= most_sites) return false;
     if (is != pattern::contiguous && is != pattern::halves_contiguous) return false;
     const source x = want(o.s[1], 4);
