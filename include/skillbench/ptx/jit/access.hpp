@@ -182,11 +182,18 @@ SKILLBENCH_AVX512 inline bool shared_is_plain(warp& w, const places& at, lane_ma
     // Whatever others stored there is behind the floor.
     const places writers = moved(at, reinterpret_cast<std::uint64_t>(rows.writers));
     const __m256i behind = _mm256_set1_epi32(static_cast<int>(rows.behind)), mine = _mm256_set1_epi32(static_cast<int>(w.number));
+    const __m256i engine = _mm256_set1_epi32(static_cast<int>(copy_engine)), engine_behind = _mm256_set1_epi32(static_cast<int>(rows.engine_behind));
     unsigned bad = 0;
     for (int k = 0; k < words; ++k) {
       __m256i mark[4];
       get(writers, active, k, mark);
-      for (const __m256i m : mark) bad |= _mm256_mask_cmpneq_epi32_mask(_mm256_cmpgt_epi32_mask(m, behind), _mm256_and_si256(m, _mm256_set1_epi32(63)), mine);
+      for (const __m256i m : mark) {
+        const __m256i who = _mm256_and_si256(m, _mm256_set1_epi32(63));
+        __mmask8 later = _mm256_mask_cmpneq_epi32_mask(_mm256_cmpgt_epi32_mask(m, behind), who, mine);
+        // The copy engine's may be known by an mbarrier.
+        later &= static_cast<__mmask8>(~(_mm256_cmpeq_epi32_mask(who, engine) & _mm256_cmple_epi32_mask(m, engine_behind)));
+        bad |= later;
+      }
     }
     if (bad) return false;
   }

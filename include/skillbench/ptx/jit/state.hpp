@@ -86,8 +86,11 @@ struct native_state {
   // Races in shared memory (race.hpp). `race_loads` and `race_writers` are rows,
   // or `unwatched`, or `not_plain` where a load, a store is for the handlers.
   std::uint64_t race_me = 0, race_words = 0;
-  std::uint64_t race_loads = 0, race_writers = 0, race_places = 0;
+  std::uint64_t race_loads = 0, race_writers = 0, race_places = 0, race_rows = 0;
   std::uint32_t race_load_mark = 0, race_store_mark = 0, race_behind = 0;
+  // Not 0: the copy engine stored since the floor, and a load looks at the row
+  // of writers for marks beyond this.
+  std::uint32_t race_horizon = 0;
   std::uint64_t held_sectors = 0, held_data = 0, held_shadow = 0, held_offset = 0;
   std::uint64_t run = 0, access = 0, entry = 0;  // functions; where to begin
   std::uint64_t sites[most_sites][2] = {};       // addresses of the first lanes
@@ -128,7 +131,10 @@ inline void look_at_races(native_state& s) {
   if (!rows.words) return;
   s.race_me = std::uint64_t{1} << w.number;
   s.race_words = reinterpret_cast<std::uint64_t>(rows.words);
-  if (rows.loads && !(rows.words[0] & ~s.race_me)) s.race_loads = reinterpret_cast<std::uint64_t>(rows.loads);
+  s.race_rows = reinterpret_cast<std::uint64_t>(rows.writers);
+  const std::uint64_t others = rows.words[0] & ~s.race_me;
+  s.race_horizon = others ? std::max(rows.behind, rows.engine_behind) : 0;
+  if (rows.loads && !(others & ~(std::uint64_t{1} << copy_engine))) s.race_loads = reinterpret_cast<std::uint64_t>(rows.loads);
   if (!(rows.words[1] & ~s.race_me)) s.race_writers = reinterpret_cast<std::uint64_t>(rows.writers);
   s.race_places = reinterpret_cast<std::uint64_t>(rows.places);
   s.race_load_mark = rows.load_mark;

@@ -544,6 +544,7 @@ inline void make_bulk(decoding& d, bool reduces) {
       if (d.take(ranks[i])) f.rank = static_cast<std::uint8_t>(i + 1);
     if (!f.rank) return d.refuse("this form");
     d.take("tile");
+    if (d.take("im2col") || d.take("im2col_no_offs")) return d.refuse("a tensor map that cuTensorMapEncodeIm2col makes");
   }
   // A reduction with a tensor map has the type that the map says.
   if (reduces && !take_change(d, f, !f.rank)) return d.refuse("this operation");
