@@ -127,6 +127,9 @@ struct job {
   // Each launch is counted in detail, which takes longer; tensors then lie as
   // an allocator aligns them, at multiples of 256 bytes.
   bool counters = false;
+  // Of the host, over the CTAs of a launch; what a run tells is the same
+  // whatever their number.
+  std::int64_t threads = 1;
 };
 
 // Exact counts over all launches of any job. Sectors are those of requests and

@@ -132,7 +132,7 @@ void fields(A& with, T& it) {
 template <typename A, like<job> T>
 void fields(A& with, T& it) {
   with(it.buffers, it.launches, it.tensor_maps, it.seed, it.most_instructions,
-       it.ctas, it.schedule, it.counters);
+       it.ctas, it.schedule, it.counters, it.threads);
 }
 
 template <typename A, like<counters> T>

@@ -96,6 +96,7 @@ struct ptx_command {
   std::vector<std::string> args;
   std::int64_t shared = 0;  // bytes, dynamic
   std::uint64_t seed = 1, schedules = 1, most_instructions = 0;
+  int threads = 1;
   bool json = false, counters = false, list = false;
 };
 
@@ -437,6 +438,14 @@ struct words {
                      "run it N times, each in another order of CTAs and warps")
         ->type_name("N")
         ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1000}));
+    const unsigned cores = std::thread::hardware_concurrency();
+    ptx.threads = std::clamp(static_cast<int>(cores), 1, 64);
+    to_ptx
+        ->add_option("--threads", ptx.threads,
+                     "CTAs on N threads of this machine; what is told is the "
+                     "same (default: one for each core)")
+        ->type_name("N")
+        ->check(CLI::Range(1, 64));
     to_ptx
         ->add_option("--budget", ptx.most_instructions,
                      "stop after about N warp instructions (default: 4 billion)")
