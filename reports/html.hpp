@@ -16,7 +16,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <cstdint>
 #include <functional>
 #include <map>
 #include <optional>
@@ -88,36 +87,17 @@ using json_text::json;
   return safe;
 }
 
-// The cases of one element type, added up.
 [[nodiscard]] inline json summed_cases(const record& one) {
-  struct sum {
-    std::size_t cases = 0, correct = 0;
-    double worst = 0;
-    std::uint64_t instructions = 0, loads = 0, stores = 0;
-  };
-  std::vector<std::pair<std::string, sum>> types;
-  for (const case_agreement& each : one.cases) {
-    auto at = std::find_if(types.begin(), types.end(), [&](const auto& known) {
-      return known.first == each.element_type;
-    });
-    if (at == types.end())
-      at = types.insert(types.end(), {each.element_type, {}});
-    ++at->second.cases;
-    at->second.correct += each.reached == outcome::correct;
-    if (!(each.worst_share <= at->second.worst))
-      at->second.worst = each.worst_share;
-    at->second.instructions += each.warp_instructions;
-    at->second.loads += each.global_load_sectors;
-    at->second.stores += each.global_store_sectors;
-  }
   json made = json::array();
-  for (const auto& [type, of] : types)
-    made.push_back({{"element_type", type}, {"cases", of.cases},
+  for (const case_sum& of : sums_of_cases(one))
+    made.push_back({{"element_type", of.element_type}, {"cases", of.cases},
                     {"correct", of.correct},
-                    {"worst_share",
-                     std::isfinite(of.worst) ? json(of.worst) : json(nullptr)},
-                    {"warp_instructions", of.instructions},
-                    {"load_sectors", of.loads}, {"store_sectors", of.stores}});
+                    {"worst_share", std::isfinite(of.worst_share)
+                                        ? json(of.worst_share)
+                                        : json(nullptr)},
+                    {"warp_instructions", of.warp_instructions},
+                    {"load_sectors", of.global_load_sectors},
+                    {"store_sectors", of.global_store_sectors}});
   return made;
 }
 

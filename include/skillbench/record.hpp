@@ -47,6 +47,17 @@ struct case_agreement {
   std::uint64_t global_load_sectors = 0, global_store_sectors = 0;
 };
 
+// The cases of one element type, added up.
+struct case_sum {
+  std::string element_type;
+  std::uint64_t cases = 0, correct = 0;
+  double worst_share = 0.0;
+  std::uint64_t warp_instructions = 0;
+  std::uint64_t global_load_sectors = 0, global_store_sectors = 0;
+
+  bool operator==(const case_sum&) const = default;
+};
+
 // What one launch did, counted in a run of its own.
 struct counted_launch {
   std::string test_case;
@@ -93,6 +104,7 @@ struct record {
   setting chosen;                 // tunables, as judged
   std::vector<compiled_kernel> kernels;
   std::vector<case_agreement> cases;
+  std::vector<case_sum> folded;   // of cases that a reader let go; not written
   std::vector<counted_launch> counters;  // of one public case, when asked for
   std::string not_counted = "not measured";  // why some or all are absent; ""
                                              // when none is
@@ -101,5 +113,37 @@ struct record {
   std::vector<told_assertion> assertions;   // of a suite; never an outcome
   std::vector<std::pair<std::string, double>> seconds;  // per stage, wall
 };
+
+// The cases by element type, in the order in which the types come, with those
+// that were let go.
+[[nodiscard]] inline std::vector<case_sum> sums_of_cases(const record& one) {
+  std::vector<case_sum> all = one.folded;
+  for (const case_agreement& each : one.cases) {
+    case_sum* in = nullptr;
+    for (case_sum& known : all)
+      if (known.element_type == each.element_type) in = &known;
+    if (in == nullptr) {
+      in = &all.emplace_back();
+      in->element_type = each.element_type;
+    }
+    ++in->cases;
+    in->correct += each.reached == outcome::correct;
+    // A NaN is worse than any share, and stays.
+    if (in->worst_share == in->worst_share &&
+        !(each.worst_share <= in->worst_share))
+      in->worst_share = each.worst_share;
+    in->warp_instructions += each.warp_instructions;
+    in->global_load_sectors += each.global_load_sectors;
+    in->global_store_sectors += each.global_store_sectors;
+  }
+  return all;
+}
+
+// Lets the cases go and keeps their sums: a report of many records needs no
+// more, and they are most of what a record is.
+inline void fold_cases(record& one) {
+  one.folded = sums_of_cases(one);
+  one.cases = {};
+}
 
 }  // namespace skillbench

@@ -50,7 +50,8 @@ namespace records_of {
 
 class gatherer {
  public:
-  explicit gatherer(record_pile& into) : into_(into) {}
+  explicit gatherer(record_pile& into, void (*trim)(record&) = nullptr)
+      : into_(into), trim_(trim) {}
 
   void take(std::string_view line, const std::string& where) {
     auto one = read_record(line);
@@ -61,6 +62,7 @@ class gatherer {
       return;
     }
     record& told = one.value();
+    if (trim_ != nullptr) trim_(told);
     const sample& of = told.of;
     const auto [at, fresh] = places_.try_emplace(
         {of.model, of.arm, of.skill, of.task,
@@ -75,15 +77,18 @@ class gatherer {
   using identity = std::tuple<std::string, std::string, std::string,
                               std::string, std::string>;
   record_pile& into_;
+  void (*trim_)(record&);
   std::map<identity, std::size_t> places_;
 };
 
 }  // namespace records_of
 
 // `path`: a folder of records, or a file with a record a line ("run --json").
-[[nodiscard]] inline result<record_pile> read_records(const std::string& path) {
+// `trim` may let go of parts of each as it is read.
+[[nodiscard]] inline result<record_pile> read_records(
+    const std::string& path, void (*trim)(record&) = nullptr) {
   record_pile made;
-  records_of::gatherer all(made);
+  records_of::gatherer all(made, trim);
   std::error_code trouble;
   const auto kind = std::filesystem::status(path, trouble).type();
   if (kind == std::filesystem::file_type::not_found)

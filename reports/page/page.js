@@ -55,7 +55,11 @@ function use_place() {
 // How wide a picture may be, so that its words keep their size.
 const picture_width = () => Math.max(300, Math.min(720, document.documentElement.clientWidth - 48));
 const is_narrow = () => picture_width() < 600;
-const cut = (words, most) => (words.length > most ? words.slice(0, most - 1) + "\u2026" : words);
+// In the middle: names of one model differ at the end.
+const cut = (words, most) => {
+  const first = Math.ceil((most - 1) / 3);
+  return words.length > most ? words.slice(0, first) + "\u2026" + words.slice(words.length - (most - 1 - first)) : words;
+};
 
 // Redrawn when the colours or the width change.
 function use_looks() {
@@ -135,7 +139,7 @@ function Lift({ effect }) {
   const draw = () => plot({
     style: { fontSize: "12px" }, width: picture_width(), height: 76 + rows.length * 26, marginLeft: margin(), marginRight: is_narrow() ? 16 : 30, marginBottom: 40,
     x: { domain: [-100, 100], label: is_narrow() ? "points: with minus without" : "correct outputs: with the skill minus without (points of 100)", grid: true, ticks: is_narrow() ? 3 : 9 },
-    y: { domain: rows.map((r) => r.name), label: null, tickFormat: (s) => cut(s, Math.floor((margin() - 14) / 6.8)) },
+    y: { domain: rows.map((r) => r.name), label: null, tickFormat: (s) => cut(s, Math.floor((margin() - 18) / 7.4)) },
     marks: [
       ruleX([0], { stroke: "currentColor" }),
       ...rows.map((r) => ruleY_of(r)),
@@ -188,7 +192,7 @@ function Speed({ speed }) {
   const rows = ["with", "without"].flatMap((arm) => speed.steps.map((p, k) => ({ arm, p, share: 100 * speed[arm][k] })));
   const draw = () => plot({
     style: { fontSize: "12px" }, width: picture_width(), height: 260, marginLeft: 56, marginRight: 20, marginBottom: 44,
-    x: { type: "sqrt", domain: [0, 10], ticks: is_narrow() ? [0, 0.5, 1, 2, 5, 10] : [0, 0.25, 0.5, 1, 1.5, 2, 3, 5, 10], tickFormat: (p) => p + "\u00d7", label: `faster than the baseline, ${kind}`, grid: true },
+    x: { type: "sqrt", domain: [0, 10], ticks: is_narrow() ? [0, 1, 2, 5, 10] : [0, 0.25, 0.5, 1, 1.5, 2, 3, 5, 10], tickFormat: (p) => p + "\u00d7", label: `faster than the baseline, ${kind}`, grid: true },
     y: { domain: [0, 100], ticks: 5, label: "correct and so fast (% of all outputs)", grid: true },
     marks: [ruleX([1], { stroke: "currentColor", strokeDasharray: "3,3" }),
       lineY(rows, { x: "p", y: "share", z: "arm", stroke: (d) => colour(d.arm), strokeWidth: 2, curve: "step-after" }),
