@@ -5,7 +5,7 @@
 #   make bench   what judging costs, beside its goals (minutes; never a test)
 #   make docs    the headers as HTML, in build/docs
 #   make page    reports/page_asset.hpp anew, from reports/page
-#   make gpu     what a GPU adds, and whether one can be used here
+#   make gpu     what a GPU adds: tests, proofs and timings on an H100 or H200
 #   make clean   remove the build folder
 
 BUILD ?= build
@@ -41,7 +41,7 @@ docs:
 	scripts/docs $(BUILD)
 
 gpu: build
-	$(BUILD)/skillbench doctor
+	@scripts/gpu $(BUILD)
 
 configure: need
 	@cmake -S . -B $(BUILD) $(GENERATOR) --log-level=WARNING

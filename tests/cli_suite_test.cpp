@@ -75,7 +75,7 @@ TEST_CASE("cli/suite: files of an output that is a folder") {
   CHECK(has(told, "\"what\":\"file_exists build.toml\",\"verdict\":\"passed\""));
   CHECK(has(told, "is no path in the output's folder"));
   CHECK(has(told, "\"what\":\"build_toml build.toml 5\",\"verdict\":\"failed\""));
-  CHECK(has(told, "line 2: `name` is to be"));
+  CHECK(has(told, "line 1: [general] lacks"));
 }
 
 TEST_CASE("cli/suite: another suite is another judgement") {

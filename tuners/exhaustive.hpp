@@ -1,22 +1,42 @@
 #pragma once
-// exhaustive.hpp: every setting that fits, in the order of the manifest.
+// exhaustive.hpp: every configuration there is.
 //
-// Layer   5. search.hpp has the units and the errors.
-// Order   the default setting, which is judged and timed anyway, comes first.
+// Layer   5. strategy.hpp has the units.
+// Order   the default first, which is judged and timed anyway, then by index.
 
 #include <cstdint>
+#include <optional>
+#include <vector>
 
 #include <skillbench/tuners/search.hpp>
+#include <skillbench/tuners/strategy.hpp>
 
 namespace skillbench {
+
+class exhaustive final : public strategy {
+ public:
+  explicit exhaustive(const tuning_space& space)
+      : size_(space.size()), first_(space.index_of(space.first()).value_or(0)) {}
+
+  [[nodiscard]] std::vector<std::uint64_t> propose(std::size_t most) override {
+    std::vector<std::uint64_t> made;
+    for (; turn_ < size_ && made.size() < most; ++turn_)
+      made.push_back(turn_ == 0 ? first_ : turn_ <= first_ ? turn_ - 1 : turn_);
+    return made;
+  }
+  void learn(std::uint64_t, std::optional<double>) override {}
+
+ private:
+  std::uint64_t size_, first_, turn_ = 0;
+};
 
 [[nodiscard]] inline result<searched> search_exhaustively(
     const manifest& asked, element type, const objective& ask,
     const search_limits& limits = {}) {
   const auto space = tuning_space::of(asked, type);
   if (!space) return space.error();
-  return search(space.value(), ask, limits,
-                [](std::int64_t turn) { return turn; });
+  exhaustive by(space.value());
+  return search(space.value(), by, ask, limits);
 }
 
 }  // namespace skillbench

@@ -1,7 +1,7 @@
 #pragma once
-// random.hpp: settings that fit, in an order drawn from a seed, none twice.
+// random.hpp: configurations in an order drawn from a seed, none twice.
 //
-// Layer   5. search.hpp has the units and the errors.
+// Layer   5. strategy.hpp has the units.
 // Order   a permutation of all indices that is computed and not kept: memory
 //         does not grow with the space, and a search without limits tries what
 //         an exhaustive one tries.
@@ -12,9 +12,12 @@
 
 #include <bit>
 #include <cstdint>
+#include <optional>
+#include <vector>
 
 #include <skillbench/inputs.hpp>
 #include <skillbench/tuners/search.hpp>
+#include <skillbench/tuners/strategy.hpp>
 
 namespace skillbench {
 
@@ -55,13 +58,33 @@ class permutation {
   int half_ = 1;
 };
 
+class random_order final : public strategy {
+ public:
+  random_order(const tuning_space& space, std::uint64_t seed)
+      : order_(static_cast<std::int64_t>(space.size()), seed),
+        size_(space.size()) {}
+
+  [[nodiscard]] std::vector<std::uint64_t> propose(std::size_t most) override {
+    std::vector<std::uint64_t> made;
+    for (; turn_ < size_ && made.size() < most; ++turn_)
+      made.push_back(static_cast<std::uint64_t>(
+          order_(static_cast<std::int64_t>(turn_))));
+    return made;
+  }
+  void learn(std::uint64_t, std::optional<double>) override {}
+
+ private:
+  permutation order_;
+  std::uint64_t size_, turn_ = 0;
+};
+
 [[nodiscard]] inline result<searched> search_randomly(
     const manifest& asked, element type, const objective& ask,
     std::uint64_t seed, const search_limits& limits = {}) {
   const auto space = tuning_space::of(asked, type);
   if (!space) return space.error();
-  return search(space.value(), ask, limits,
-                permutation(space.value().size(), seed));
+  random_order by(space.value(), seed);
+  return search(space.value(), by, ask, limits);
 }
 
 }  // namespace skillbench

@@ -1,19 +1,12 @@
 #pragma once
-// search.hpp: the settings that a manifest allows, and what trying some came to.
+// search.hpp: a strategy plays against an objective until a limit is reached.
 //
-// Layer   5. Includes compile.hpp's names and the standard library. Knows no
-//         device: what a setting costs is the caller's function to say.
-// Units   a cost is the caller's own unit, less is better; seconds, say.
-// Shapes  settings have an index: the first tunable changes slowest, the last
-//         fastest, each in its own order, whether they fit the constraints or
-//         not.
-// Errors  bad_argument for a limit below 1; bad_input for a tunable without
-//         values, a constraint that cannot be evaluated, or more than 2^62
-//         combinations. A fault of the objective ends the search: trouble of
-//         ours. A setting that cannot be had (it does not compile, say) is a
-//         trial without a cost.
-// Order   nothing is kept of settings that were not tried.
+// Layer   5. strategy.hpp has the units.
+// Errors  bad_argument for a limit that makes no sense. A fault of the
+//         objective ends the search: trouble of ours. A configuration that
+//         cannot be had is a trial without a cost.
 
+#include <chrono>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -23,13 +16,99 @@
 #include <utility>
 #include <vector>
 
-#include <skillbench/compile.hpp>
-#include <skillbench/expression.hpp>
 #include <skillbench/fault.hpp>
 #include <skillbench/manifest.hpp>
-#include <skillbench/units.hpp>
+#include <skillbench/tuners/strategy.hpp>
+#include <skillbench/tuning_space.hpp>
 
 namespace skillbench {
+
+struct search_limits {
+  std::int64_t trials = 100;
+  double seconds = 0;                  // of wall time; 0: no limit
+  std::int64_t without_improvement = 0;  // trials in a row; 0: no limit
+  std::optional<double> target;        // a cost that is good enough
+};
+
+// Why a search ended.
+enum class search_end : std::uint8_t {
+  trials = 0, exhausted = 1, seconds = 2, no_improvement = 3, target = 4,
+};
+[[nodiscard]] constexpr std::string_view name(search_end why) noexcept {
+  switch (why) {
+    case search_end::trials: return "trials";
+    case search_end::exhausted: return "exhausted";
+    case search_end::seconds: return "seconds";
+    case search_end::no_improvement: return "no_improvement";
+    case search_end::target: return "target";
+  }
+  return "unknown";
+}
+
+// What a search came to, in the order of the trials.
+struct search_result {
+  std::vector<tried> trials;
+  std::optional<std::size_t> best;  // of `trials`: the first of least cost
+  search_end ended = search_end::trials;
+};
+
+// `ask(index)` gives result<std::optional<double>>.
+template <typename Ask>
+[[nodiscard]] result<search_result> search(const tuning_space& space,
+                                           strategy& by, Ask&& ask,
+                                           const search_limits& limits = {}) {
+  if (limits.trials < 1 || limits.without_improvement < 0 ||
+      !(limits.seconds >= 0))
+    return fault{reason::bad_argument,
+                 "a search needs a limit of at least one trial, and no limit "
+                 "below zero"};
+  using clock = std::chrono::steady_clock;
+  const auto began = clock::now();
+  search_result made;
+  std::int64_t since = 0;
+  for (;;) {
+    if (made.trials.size() >= space.size()) {
+      made.ended = search_end::exhausted;
+      return made;
+    }
+    if (static_cast<std::int64_t>(made.trials.size()) == limits.trials)
+      return made;
+    if (limits.seconds > 0 &&
+        std::chrono::duration<double>(clock::now() - began).count() >
+            limits.seconds) {
+      made.ended = search_end::seconds;
+      return made;
+    }
+    if (limits.without_improvement > 0 &&
+        since >= limits.without_improvement) {
+      made.ended = search_end::no_improvement;
+      return made;
+    }
+    const auto next = by.propose(1);
+    if (next.empty()) {
+      made.ended = search_end::exhausted;
+      return made;
+    }
+    result<std::optional<double>> told = ask(next.front());
+    if (!told) return told.error();
+    std::optional<double> cost = told.value();
+    // A NaN is below nothing, so it is never the best.
+    if (cost && !std::isfinite(*cost)) cost.reset();
+    by.learn(next.front(), cost);
+    made.trials.push_back({next.front(), cost});
+    ++since;
+    if (cost && (!made.best || *cost < *made.trials[*made.best].cost)) {
+      made.best = made.trials.size() - 1;
+      since = 0;
+    }
+    if (limits.target && cost && *cost <= *limits.target) {
+      made.ended = search_end::target;
+      return made;
+    }
+  }
+}
+
+// ---- settings of a manifest ---------------------------------------------------
 
 // What one setting costs; nothing if it cannot be had, which is no fault.
 using objective =
@@ -40,108 +119,55 @@ struct trial {
   std::optional<double> cost;
 };
 
-struct search_limits {
-  std::int64_t trials = 100;           // settings that are tried
-  std::int64_t looked_at = 1'000'000;  // settings held to the constraints
-};
-
-// What a search came to, in the order of the trials.
 struct searched {
-  std::vector<trial> trials;
+  std::vector<trial> trials;        // in their order
   std::optional<std::size_t> best;  // of `trials`: the first of least cost
-  std::int64_t looked_at = 0;       // settings held to the constraints
-  bool complete = false;            // every setting that fits was tried
+  search_end ended = search_end::trials;
 };
 
-// Every combination of a manifest's tunables. The manifest must outlive it.
-class tuning_space {
- public:
-  [[nodiscard]] static result<tuning_space> of(const manifest& asked,
-                                               element type) {
-    constexpr std::int64_t most = std::int64_t{1} << 62;
-    tuning_space made(asked, type);
-    for (const tunable& each : asked.tune) {
-      const auto values = static_cast<std::int64_t>(each.values.size());
-      if (values == 0)
-        return fault{reason::bad_input,
-                     "the tunable `" + each.name + "` has no values"};
-      if (made.size_ > most / values)
-        return fault{reason::bad_input,
-                     "the tunables have more than 2^62 combinations"};
-      made.size_ *= values;
-    }
-    return made;
+// A point of tuning_space::of(manifest, type).
+[[nodiscard]] inline setting setting_of(const tuning_space& space,
+                                        const tuning_point& at) {
+  setting made;
+  for (std::size_t i = 0; i < at.size(); ++i) {
+    const tuning_parameter& each = space.parameters()[i];
+    if (each.name == "sizeof_T") continue;  // no tunable
+    if (const auto* whole = std::get_if<std::int64_t>(&each.values[at[i]]))
+      made.emplace_back(each.name, *whole);
   }
+  return made;
+}
 
-  // Combinations, those included that the constraints exclude; without
-  // tunables there is one, the empty setting.
-  [[nodiscard]] std::int64_t size() const noexcept { return size_; }
-
-  // `index` is at least 0 and below size().
-  [[nodiscard]] setting at(std::int64_t index) const {
-    setting made(asked_->tune.size());
-    for (std::size_t i = made.size(); i-- > 0;) {
-      const tunable& each = asked_->tune[i];
-      const auto values = static_cast<std::int64_t>(each.values.size());
-      made[i] = {each.name,
-                 each.values[static_cast<std::size_t>(index % values)]};
-      index /= values;
-    }
-    return made;
+// The point of a setting, if it is in the space.
+[[nodiscard]] inline std::optional<std::uint64_t> index_of(
+    const tuning_space& space, const setting& wanted) {
+  tuning_point at;
+  for (const tuning_parameter& each : space.parameters()) {
+    std::size_t place = each.name == "sizeof_T" ? 0 : each.values.size();
+    for (const auto& [name, value] : wanted)
+      if (name == each.name)
+        for (std::size_t v = 0; v < each.values.size(); ++v)
+          if (each.values[v] == tuning_value(value)) place = v;
+    if (place == each.values.size()) return std::nullopt;
+    at.push_back(static_cast<std::uint16_t>(place));
   }
+  return space.index_of(at);
+}
 
-  [[nodiscard]] result<bool> fits(const setting& chosen) const {
-    const bindings known = names_of(chosen, type_);
-    for (const expression& each : asked_->constraints) {
-      const auto holds = each.evaluate(known);
-      if (!holds)
-        return fault{reason::bad_input, "the constraint `" + each.text() +
-                                            "` cannot be evaluated: " +
-                                            holds.error().what};
-      if (holds.value() == 0) return false;
-    }
-    return true;
-  }
-
- private:
-  tuning_space(const manifest& asked, element type)
-      : asked_(&asked), type_(type) {}
-
-  const manifest* asked_;
-  element type_;
-  std::int64_t size_ = 1;
-};
-
-// Tries the settings that `index_of(0)`, `index_of(1)`, ... name, until a limit
-// is reached or all `space.size()` were looked at. The story of every tuner
-// here; they differ in the order.
-template <typename Order>
-[[nodiscard]] result<searched> search(const tuning_space& space,
-                                      const objective& ask,
-                                      const search_limits& limits,
-                                      Order index_of) {
-  if (limits.trials < 1 || limits.looked_at < 1)
-    return fault{reason::bad_argument, "a search needs a limit above zero"};
+[[nodiscard]] inline result<searched> search(const tuning_space& space,
+                                             strategy& by,
+                                             const objective& ask,
+                                             const search_limits& limits) {
+  const auto found = search(
+      space, by,
+      [&](std::uint64_t index) { return ask(setting_of(space, space.at(index))); },
+      limits);
+  if (!found) return found.error();
   searched made;
-  for (; made.looked_at < space.size(); ++made.looked_at) {
-    if (made.looked_at == limits.looked_at ||
-        static_cast<std::int64_t>(made.trials.size()) == limits.trials)
-      return made;
-    setting chosen = space.at(index_of(made.looked_at));
-    const auto fits = space.fits(chosen);
-    if (!fits) return fits.error();
-    if (!fits.value()) continue;
-
-    auto cost = ask(chosen);
-    if (!cost) return cost.error();
-    made.trials.push_back({std::move(chosen), cost.value()});
-    // A NaN is below nothing, so it is never the best.
-    const trial& last = made.trials.back();
-    const bool usable = last.cost && !std::isnan(*last.cost);
-    if (usable && (!made.best || *last.cost < *made.trials[*made.best].cost))
-      made.best = made.trials.size() - 1;
-  }
-  made.complete = true;
+  made.best = found.value().best;
+  made.ended = found.value().ended;
+  for (const tried& each : found.value().trials)
+    made.trials.push_back({setting_of(space, space.at(each.index)), each.cost});
   return made;
 }
 

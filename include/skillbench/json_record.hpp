@@ -20,6 +20,7 @@
 #include <skillbench/json_counters.hpp>
 #include <skillbench/json_sample.hpp>
 #include <skillbench/json_text.hpp>
+#include <skillbench/json_timing.hpp>
 #include <skillbench/record.hpp>
 
 namespace skillbench {
@@ -130,6 +131,11 @@ inline json write(const record& it) {
     for (const counted_launch& one : it.counters)
       made["counters"].push_back(write(one));
     put(made, "not_counted", it.not_counted);
+  }
+  if (!it.timings.empty()) {
+    made["timings"] = json::array();
+    for (const timed_case& one : it.timings)
+      made["timings"].push_back(write(one));
   }
   made["speed"] = it.speed;
   if (it.against_baseline)
@@ -261,13 +267,14 @@ inline bool read_record(reader& in, const value& from, record& into) {
       !read_count(in, from, "seed", into.seed) ||
       !read_text(in, from, "key", into.key) ||
       !read_text(in, from, "same_as", into.same_as) ||
-      !read_word(in, from, "stage", stage::done, into.reached) ||
+      !read_word(in, from, "stage", stage::time, into.reached) ||
       !read_word(in, from, "outcome", outcome::unjudged, into.what) ||
       !read_text(in, from, "reason", into.reason, any_length) ||
       !read_all(in, from, "findings", into.findings) ||
       !read_all(in, from, "kernels", into.kernels) ||
       !read_all(in, from, "cases", into.cases) ||
       !read_text(in, from, "speed", into.speed, any_length) ||
+      !read_all(in, from, "timings", into.timings) ||
       !read_speedup(in, from, into.against_baseline) ||
       !read_all(in, from, "assertions", into.assertions))
     return false;

@@ -12,6 +12,7 @@
 //         exception of the JSON library gets out.
 // Limits  32 levels, a million values, and per list what the readers say.
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -149,6 +150,12 @@ class tree {
  public:
   explicit tree(std::string_view text) : text_(text), furthest_(text.data()) {}
 
+  // For long recordings: another limit on values, and keys of objects whose
+  // values are read over and not kept.
+  tree(std::string_view text, std::size_t most,
+       std::initializer_list<std::string_view> unread)
+      : text_(text), furthest_(text.data()), most_(most), unread_(unread) {}
+
   result<value> parse(text_place* where) {
     bool parsed = false;
     try {
@@ -207,6 +214,8 @@ class tree {
     const std::size_t at = token();
     if (!open_.back().keys.insert(name).second)
       return refuse(at, "the key " + shown(name) + " stands here twice");
+    over_ = over_ || std::find(unread_.begin(), unread_.end(), name) !=
+                         unread_.end();
     key_ = std::move(name);
     return true;
   }
@@ -264,8 +273,14 @@ class tree {
 
   value* add(type kind) {
     const std::size_t at = token();
-    if (++count_ > most_values) {
-      refuse(at, "more than " + std::to_string(most_values) + " values");
+    if (over_) {  // of a key that is not kept
+      if (depth_ == 0 && kind != type::array && kind != type::object) over_ = false;
+      key_.clear();
+      passed_ = {};
+      return &passed_;
+    }
+    if (++count_ > most_) {
+      refuse(at, "more than " + std::to_string(most_) + " values");
       return nullptr;
     }
     value* made = &root_;
@@ -279,6 +294,7 @@ class tree {
   bool open(type kind) {
     value* const made = add(kind);
     if (made == nullptr) return false;
+    depth_ += over_;
     if (open_.size() == most_levels)
       return refuse(made->offset, "more than " + std::to_string(most_levels) +
                                       " levels of nesting");
@@ -287,6 +303,7 @@ class tree {
   }
   bool close() {
     open_.pop_back();
+    if (over_ && --depth_ == 0) over_ = false;
     last_ = static_cast<std::size_t>(furthest_ - text_.data());
     return true;
   }
@@ -300,6 +317,11 @@ class tree {
   const char* furthest_;
   std::size_t last_ = 0;  // where the token before this one ended
   std::size_t count_ = 0;
+  std::size_t most_ = most_values;
+  std::vector<std::string_view> unread_;
+  bool over_ = false;      // what is read now is not kept
+  std::size_t depth_ = 0;  // of levels within that
+  value passed_;
   std::string key_;
   std::vector<level> open_;
   value root_;

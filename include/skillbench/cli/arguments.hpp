@@ -44,6 +44,8 @@ struct run_command {
   bool json = false;
   bool resume = false;
   bool counters = false;
+  bool hot = false;
+  double sustained = 0;
   std::string suite;  // a file, "" for none
   bool allow_commands = false;
   cache_choice cache;
@@ -56,6 +58,9 @@ struct check_command {
   int schedules = 0;
   bool counters = false;
   std::string test_case;  // to count; "": the largest that is run
+  bool hot = false;
+  double sustained = 0;
+  std::vector<std::string> metrics;
   bool json = false;
   cache_choice cache;
 };
@@ -78,6 +83,7 @@ struct selftest_command {
 
 struct doctor_command {
   bool json = false;
+  bool measure = false;
   cache_choice cache;
 };
 
@@ -88,6 +94,21 @@ struct ptx_command {
   std::int64_t shared = 0;  // bytes, dynamic
   std::uint64_t seed = 1, schedules = 1, most_instructions = 0;
   bool json = false, counters = false, list = false;
+};
+
+struct tune_command {
+  std::string file, family, replay;
+  std::string strategy = "portfolio";
+  std::string device = "auto";
+  std::string type;       // "": all
+  std::string test_case;  // that is timed; "": the largest
+  std::string out = "skillbench-tuning", t4;
+  std::int64_t trials = 100, without_improvement = 0;
+  double seconds = 0;
+  std::uint64_t seed = 1;
+  int seeds = 100, jobs = 1;
+  bool json = false, write = false;
+  cache_choice cache;
 };
 
 struct skill_check_command {
@@ -130,8 +151,8 @@ struct said {
 
 using command =
     std::variant<run_command, check_command, families_command, prompt_command,
-                 selftest_command, doctor_command, ptx_command, skill_check_command,
-                 import_upskill_command, report_command, compare_command,
+                 selftest_command, doctor_command, ptx_command, tune_command,
+                 skill_check_command, import_upskill_command, report_command, compare_command,
                  version_command, completion_command, said>;
 
 inline constexpr const char* default_folder = "skillbench-results";
@@ -165,6 +186,15 @@ inline void add_device(CLI::App& to, std::string& device, std::uint64_t& seed) {
   add_seed(to, seed);
 }
 
+inline void add_timing(CLI::App& to, bool& hot, double& sustained) {
+  to.add_flag("--hot", hot,
+              "on a GPU: time with caches as the call before left them");
+  to.add_option("--sustained", sustained,
+                "on a GPU: time calls back to back as well, for so long")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0.0, 60.0));
+}
+
 inline void add_jobs(CLI::App& to, int& jobs) {
   const unsigned cores = std::thread::hardware_concurrency();
   jobs = cores > 0 ? static_cast<int>(cores) : 1;
@@ -195,6 +225,7 @@ struct words {
   selftest_command selftest;
   doctor_command doctor;
   ptx_command ptx;
+  tune_command tune;
   skill_check_command skill_check;
   import_upskill_command import_upskill;
   report_command report;
@@ -224,6 +255,7 @@ struct words {
         ->required()
         ->type_name("");
     add_device(*to_run, run.device, run.seed);
+    add_timing(*to_run, run.hot, run.sustained);
     add_jobs(*to_run, run.jobs);
     add_cache(*to_run, run.cache);
     to_run
@@ -272,6 +304,12 @@ struct words {
                      "what it was asked for (default: what its manifest says)")
         ->type_name("NAME");
     add_device(*to_check, check.device, check.seed);
+    add_timing(*to_check, check.hot, check.sustained);
+    to_check
+        ->add_option("--metrics", check.metrics,
+                     "on a GPU: counters by CUPTI's names, with commas")
+        ->type_name("NAMES")
+        ->delimiter(',');
     to_check
         ->add_option("--schedules", check.schedules,
                      "run every case with N orders of CTAs and warps, from far "
@@ -333,7 +371,12 @@ struct words {
         "doctor", "say what this machine can do, and what is missing");
     add_cache(*to_doctor, doctor.cache);
     to_doctor->add_flag("--json", doctor.json, "as JSON");
-    to_doctor->footer("Examples:\n  skillbench doctor");
+    to_doctor->add_flag("--measure", doctor.measure,
+                        "time kernels of known cost on a GPU");
+    to_doctor->footer(
+        "Examples:\n  skillbench doctor\n  skillbench doctor --measure");
+
+    add_tune();
 
     CLI::App* const to_ptx = app.add_subcommand(
         "ptx", "run any kernel on the PTX machine, with buffers you describe");
@@ -504,6 +547,85 @@ struct words {
         "~/.config/fish/completions/skillbench.fish");
   }
 
+  void add_tune() {
+    CLI::App* const to_tune = app.add_subcommand(
+        "tune", "find the fastest setting of a source's tunables");
+    to_tune
+        ->add_option("FILE", tune.file,
+                     "CUDA source whose launch manifest has `tune`, or a "
+                     "model's answer in Markdown")
+        ->type_name("");
+    to_tune
+        ->add_option("--strategy", tune.strategy,
+                     "portfolio, surrogate, genetic, annealing, local, random "
+                     "or exhaustive (default: portfolio)")
+        ->type_name("NAME")
+        ->check(CLI::IsMember({"portfolio", "surrogate", "genetic",
+                               "annealing", "local", "random", "exhaustive"}));
+    to_tune
+        ->add_option("--trials", tune.trials,
+                     "settings that are tried at most (default: 100)")
+        ->type_name("N")
+        ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000}));
+    to_tune
+        ->add_option("--seconds", tune.seconds,
+                     "no new trials after that long (default: no limit)")
+        ->type_name("S")
+        ->check(CLI::Range(0.0, 1e9));
+    to_tune
+        ->add_option("--without-improvement", tune.without_improvement,
+                     "end after so many trials in a row that were no better "
+                     "(default: no limit)")
+        ->type_name("N")
+        ->check(CLI::Range(std::int64_t{0}, std::int64_t{1'000'000}));
+    to_tune
+        ->add_option("--family", tune.family,
+                     "what the source is for (default: what its manifest says)")
+        ->type_name("NAME");
+    to_tune
+        ->add_option("--type", tune.type,
+                     "element type to tune for: float, half or bfloat16 "
+                     "(default: all three, by their geometric mean)")
+        ->type_name("TYPE")
+        ->check(CLI::IsMember({"float", "half", "bfloat16"}));
+    to_tune
+        ->add_option("--case", tune.test_case,
+                     "the public case whose time counts (default: the largest)")
+        ->type_name("NAME");
+    add_device(*to_tune, tune.device, tune.seed);
+    add_jobs(*to_tune, tune.jobs);
+    add_cache(*to_tune, tune.cache);
+    to_tune
+        ->add_option("-o,--out", tune.out,
+                     "folder of the journal: the same command goes on from "
+                     "what is there (default: skillbench-tuning)")
+        ->type_name("DIR");
+    to_tune
+        ->add_option("--t4", tune.t4,
+                     "file for all trials in the T4 form of other tuners")
+        ->type_name("FILE");
+    to_tune->add_flag("--write", tune.write,
+                      "put the winning values first in FILE's manifest");
+    to_tune->add_flag("--json", tune.json, "one JSON object");
+    to_tune
+        ->add_option("--replay", tune.replay,
+                     "play the strategy on a recording (a cache file of Kernel "
+                     "Tuner, .json or .json.gz) and no kernel")
+        ->type_name("SPACE");
+    to_tune
+        ->add_option("--seeds", tune.seeds,
+                     "searches to play with --replay (default: 100)")
+        ->type_name("K")
+        ->check(CLI::Range(1, 100'000));
+    to_tune->footer(
+        "Examples:\n"
+        "  skillbench tune kernel.cu\n"
+        "  skillbench tune kernel.cu --trials 40 --type half --t4 trials.json\n"
+        "  skillbench tune kernel.cu --write\n"
+        "  skillbench tune --replay gemm.json.gz --strategy genetic --trials "
+        "200 --seeds 20");
+  }
+
   [[nodiscard]] std::vector<std::string> commands() const {
     return commands(app);
   }
@@ -609,6 +731,7 @@ struct words {
   if (known.app.got_subcommand("selftest")) return known.selftest;
   if (known.app.got_subcommand("doctor")) return known.doctor;
   if (known.app.got_subcommand("ptx")) return known.ptx;
+  if (known.app.got_subcommand("tune")) return known.tune;
   if (known.app.got_subcommand("skill")) return known.skill_check;
   if (known.app.got_subcommand("import")) return known.import_upskill;
   if (known.app.got_subcommand("report")) return known.report;

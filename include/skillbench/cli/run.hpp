@@ -141,6 +141,8 @@ inline void shorten(record& told) {
   devices& on = *opened.value();
   if (const std::string note = on.cache_note(); !note.empty())
     complain(trouble, note);
+  if (const std::string note = on.gpu_note(); !note.empty())
+    complain(trouble, "not every GPU is used: " + note);
 
   // Opened before anything is judged: a folder that cannot be written must not
   // cost an hour first.
@@ -168,6 +170,9 @@ inline void shorten(record& told) {
   campaign_plan how;
   how.each.seed = asked.seed;
   how.each.count = {asked.counters, "", false};
+  if (!on.no_gpu().empty()) how.each.no_gpu = on.no_gpu();
+  how.each.measure.cold = !asked.hot;
+  how.each.measure.sustained_seconds = asked.sustained;
   how.jobs = asked.jobs;
   how.make_device = [&] { return on.make(); };
   how.key = [&](const sample& of) -> std::string {
@@ -244,6 +249,12 @@ inline void shorten(record& told) {
   if (!asked.json) {
     print_summary(records, out);
     print_assertions(records, out);
+    if (!on.no_gpu().empty() && !records.empty())
+      for (const std::string& row : wrapped(
+               printable("Judged on the PTX machine, speed not measured: " +
+                         on.no_gpu()),
+               std::max<std::size_t>(out.width(), 42)))
+        out.line(row);
   }
   if (in && !asked.json && !records.empty())
     out.line("\n" + printable(where_records_are(records.size(), written, folder,
