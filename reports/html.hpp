@@ -31,8 +31,10 @@
 #include <skillbench/json_effect.hpp>
 #include <skillbench/json_record.hpp>
 #include <skillbench/json_text.hpp>
+#include <skillbench/json_timing.hpp>
 #include <skillbench/record.hpp>
 #include <skillbench/reports/page_asset.hpp>
+#include <skillbench/timing.hpp>
 #include <skillbench/version.hpp>
 
 namespace skillbench {
@@ -45,6 +47,7 @@ struct html_limits {
   std::size_t findings = 20;            // shown of one output
   std::size_t source_bytes = 64 * 1024; // of one source
   std::size_t all_source_bytes = std::size_t{64} << 20;  // then no more
+  std::size_t roofs = 4000;             // timed cases drawn under their roof
   std::size_t not_tried = 0;            // outputs that left no record
 };
 
@@ -123,6 +126,11 @@ using json_text::json;
   if (one.against_baseline)
     made["speedup"] = {{"times", one.against_baseline->times},
                        {"predicted", one.against_baseline->predicted}};
+  made["timings"] = json::array();
+  for (const timed_case& each : one.timings) {
+    made["timings"].push_back(json_text::write(each));
+    made["timings"].back().erase("samples");  // the record has them
+  }
   made["seconds"] = json::object();
   for (const auto& [stage, seconds] : one.seconds)
     if (std::isfinite(seconds)) made["seconds"][stage] = seconds;
@@ -136,6 +144,22 @@ using json_text::json;
     }
   }
   return made;
+}
+
+// Where a timed case stands under its roof: operations for each byte that must
+// move, and operations a second as reached. What a stand-in's clock says is none.
+[[nodiscard]] inline json under_roof(std::size_t output, const timed_case& of) {
+  const roof seen = roof_of(of);
+  if (of.fake || seen.bound == roof::by::nothing || !(of.bytes > 0) ||
+      !(of.operations > 0) || !(of.peak_bytes > 0) ||
+      !(of.peak_operations > 0) || !std::isfinite(seen.operations))
+    return nullptr;
+  return {{"output", output}, {"case", of.test_case},
+          {"element_type", of.element_type},
+          {"intensity", of.operations / of.bytes},
+          {"reached", seen.operations}, {"share", seen.share},
+          {"peak_bytes", of.peak_bytes},
+          {"peak_operations", of.peak_operations}};
 }
 
 // Words that many records share, as numbers.
@@ -168,7 +192,7 @@ class word_list {
                   {"task", json::array()}, {"arm", json::array()},
                   {"outcome", json::array()}, {"tokens", json::array()},
                   {"reason", json::array()}};
-  json sources = json::object();
+  json sources = json::object(), roofs = json::array();
   std::set<std::string> devices, ids;
   std::map<std::string, std::size_t> speeds;
   std::size_t source_bytes = 0;
@@ -190,6 +214,10 @@ class word_list {
     else
       outputs["tokens"].push_back(nullptr);
     outputs["reason"].push_back(one.reason.substr(0, 200));
+    for (const timed_case& each : one.timings)
+      if (roofs.size() < limits.roofs)
+        if (json seen = html_text::under_roof(i, each); !seen.is_null())
+          roofs.push_back(std::move(seen));
     devices.insert(one.device);
     ++speeds[one.speed.empty() ? "not measured" : one.speed];
     if (i > 0) lines += '\n';
@@ -226,6 +254,7 @@ class word_list {
   data["effects"] = json::array();
   for (const effect& each : effects)
     data["effects"].push_back(json_text::write(each));
+  data["roofs"] = std::move(roofs);
   data["outputs"] = std::move(outputs);
   data["sources"] = std::move(sources);
 

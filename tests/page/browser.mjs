@@ -49,8 +49,8 @@ const cases = {
     assert.match(await page.locator("h1").innerText(), /^Skill h100-kernels: does it help/);
     assert.equal(await page.locator(".verdict strong").innerText(), "Helps");
     const heads = await text(page, "h2");
-    assert.deepEqual(heads, ["How far outputs got", "Difference, by model and task", "Speed", "Assertions", "Tokens", "Outputs"]);
-    assert.equal(await page.locator("svg[role=img][aria-label]").count(), 4);
+    assert.deepEqual(heads, ["How far outputs got", "Difference, by model and task", "Speed", "Assertions", "Roofline", "Tokens", "Outputs"]);
+    assert.equal(await page.locator("svg[role=img][aria-label]").count(), 5);
     assert.match(await page.locator("main").innerText(), /2 outputs could not be tried/);
     assert.match(await page.locator("main").innerText(), /Speed is predicted/);
     await close();
@@ -90,6 +90,7 @@ const cases = {
     const { page, close } = await open("effect.html");
     const bad = page.locator("#table tbody tr", { has: page.locator("td.failed") }).first();
     const id = await bad.locator("a").innerText();
+    const sound = await page.locator("#table tbody tr", { has: page.locator("td.correct") }).first().locator("a").innerText();
     await close();
     const one = await open("effect.html", "#output=" + encodeURIComponent(id));
     const part = one.page.locator("section.one");
@@ -103,6 +104,9 @@ const cases = {
     await part.getByRole("link", { name: "Close" }).click();
     assert.equal(await one.page.locator("section.one").count(), 0);
     await one.close();
+    const right = await open("effect.html", "#output=" + encodeURIComponent(sound));
+    assert.match(await right.page.locator("section.one").innerText(), /Times[^]*CUPTI records[^]*% \(memory\)/);
+    await right.close();
     const none = await open("effect.html", "#output=nobody");
     assert.match(await none.page.locator("section.one h2").innerText(), /There is no output nobody/);
     await none.close();
