@@ -79,7 +79,11 @@ using json_text::json;
       case '>': safe += "\\u003e"; break;
       case '&': safe += "\\u0026"; break;
       default:
-        if (const std::size_t bytes = turns_text(plain, at)) {
+        // No byte below 0x80 begins such a character.
+        if (const std::size_t bytes =
+                static_cast<unsigned char>(plain[at]) < 0x80
+                    ? 0
+                    : turns_text(plain, at)) {
           safe += "\\ufffd";
           at += bytes - 1;
         } else {

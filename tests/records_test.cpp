@@ -157,3 +157,26 @@ TEST_CASE("records: cases that are let go leave their sums") {
   CHECK(one.cases.empty());
   CHECK(sums_of_cases(one)[0] == before[0]);
 }
+
+TEST_CASE("records: folded as they are read, however they are written") {
+  const folder in;
+  record one = told("a", outcome::correct);
+  one.cases.emplace_back();
+  one.cases.back().element_type = "half";
+  const std::string plain = write_record(one);
+  std::string spaced = plain;  // not as we write it
+  const std::size_t at = spaced.find("\"element_type\":");
+  REQUIRE(at != spaced.npos);
+  spaced.insert(at + 15, " ");
+  const std::string path = in.path + "/some.jsonl";
+  for (const std::string& line : {plain, spaced}) {
+    std::ofstream(path) << line << "\n";
+    const auto read = read_records(path, true);
+    REQUIRE(read.ok());
+    REQUIRE(read.value().records.size() == 1);
+    CHECK(read.value().records[0].cases.empty());
+    REQUIRE(read.value().records[0].folded.size() == 1);
+    CHECK(read.value().records[0].folded[0].element_type == "half");
+    CHECK(read_records(path).value().records[0].cases.size() == 1);
+  }
+}

@@ -170,7 +170,7 @@ namespace effect_detail {
     std::span<const samples_of_task> tasks) {
   std::size_t draws = 1;
   for (const samples_of_task& t : tasks) draws += t.with.size() + t.without.size();
-  return std::clamp<std::size_t>(20'000'000 / draws, 1'000, 10'000);
+  return std::clamp<std::size_t>(5'000'000 / draws, 1'000, 10'000);
 }
 
 struct cell {

@@ -136,6 +136,18 @@ struct record {
   std::vector<std::pair<std::string, double>> seconds;  // per stage, wall
 };
 
+// A NaN is worse than any share, and stays.
+inline void add_to(case_sum& all, const case_sum& more) {
+  all.cases += more.cases;
+  all.correct += more.correct;
+  if (all.worst_share == all.worst_share &&
+      !(more.worst_share <= all.worst_share))
+    all.worst_share = more.worst_share;
+  all.warp_instructions += more.warp_instructions;
+  all.global_load_sectors += more.global_load_sectors;
+  all.global_store_sectors += more.global_store_sectors;
+}
+
 // The cases by element type, in the order in which the types come, with those
 // that were let go.
 [[nodiscard]] inline std::vector<case_sum> sums_of_cases(const record& one) {
@@ -148,15 +160,10 @@ struct record {
       in = &all.emplace_back();
       in->element_type = each.element_type;
     }
-    ++in->cases;
-    in->correct += each.reached == outcome::correct;
-    // A NaN is worse than any share, and stays.
-    if (in->worst_share == in->worst_share &&
-        !(each.worst_share <= in->worst_share))
-      in->worst_share = each.worst_share;
-    in->warp_instructions += each.warp_instructions;
-    in->global_load_sectors += each.global_load_sectors;
-    in->global_store_sectors += each.global_store_sectors;
+    add_to(*in, {each.element_type, 1,
+                 each.reached == outcome::correct ? std::uint64_t{1} : 0,
+                 each.worst_share, each.warp_instructions,
+                 each.global_load_sectors, each.global_store_sectors});
   }
   return all;
 }

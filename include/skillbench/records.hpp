@@ -31,6 +31,7 @@
 #include <utility>
 #include <vector>
 
+#include <skillbench/case_scan.hpp>
 #include <skillbench/fault.hpp>
 #include <skillbench/json_record.hpp>
 #include <skillbench/json_text.hpp>
@@ -50,11 +51,12 @@ namespace records_of {
 
 class gatherer {
  public:
-  explicit gatherer(record_pile& into, void (*trim)(record&) = nullptr)
-      : into_(into), trim_(trim) {}
+  gatherer(record_pile& into, bool fold) : into_(into), fold_(fold) {}
 
   void take(std::string_view line, const std::string& where) {
-    auto one = read_record(line);
+    std::optional<scanned_cases> cases;
+    if (fold_) cases = scan_cases(line);
+    auto one = read_record(cases ? cases->rest : line);
     if (!one) {
       into_.troubles.push_back(
           {reason::bad_input,
@@ -62,7 +64,10 @@ class gatherer {
       return;
     }
     record& told = one.value();
-    if (trim_ != nullptr) trim_(told);
+    if (cases)
+      told.folded = std::move(cases->sums);
+    else if (fold_)
+      fold_cases(told);
     const sample& of = told.of;
     const auto [at, fresh] = places_.try_emplace(
         {of.model, of.arm, of.skill, of.task,
@@ -77,18 +82,18 @@ class gatherer {
   using identity = std::tuple<std::string, std::string, std::string,
                               std::string, std::string>;
   record_pile& into_;
-  void (*trim_)(record&);
+  bool fold_;
   std::map<identity, std::size_t> places_;
 };
 
 }  // namespace records_of
 
 // `path`: a folder of records, or a file with a record a line ("run --json").
-// `trim` may let go of parts of each as it is read.
-[[nodiscard]] inline result<record_pile> read_records(
-    const std::string& path, void (*trim)(record&) = nullptr) {
+// `fold`: of cases their sums alone, as fold_cases leaves them.
+[[nodiscard]] inline result<record_pile> read_records(const std::string& path,
+                                                      bool fold = false) {
   record_pile made;
-  records_of::gatherer all(made, trim);
+  records_of::gatherer all(made, fold);
   std::error_code trouble;
   const auto kind = std::filesystem::status(path, trouble).type();
   if (kind == std::filesystem::file_type::not_found)
