@@ -19,7 +19,6 @@
 #include <cstdio>
 #include <map>
 #include <optional>
-#include <set>
 #include <span>
 #include <string>
 #include <utility>
@@ -406,12 +405,12 @@ inline void conclude_all(std::vector<comparison>& all) {
 [[nodiscard]] inline std::vector<effect> effects_of(
     std::span<const record> records, std::uint64_t seed = 1) {
   using namespace effect_detail;
-  std::set<std::string> skills;
+  std::map<std::string, std::size_t> skills;  // with their outputs
   for (const record& one : records)
-    if (one.of.arm == arm_with) skills.insert(one.of.skill);
+    if (one.of.arm == arm_with) ++skills[one.of.skill];
 
   std::vector<effect> out;
-  for (const std::string& skill : skills) {
+  for (const auto& [skill, outputs] : skills) {
     cell_map cells;
     effect made;
     made.skill = skill;
