@@ -2,7 +2,6 @@
 // record.hpp: what is kept of one judged output.
 //
 // Layer   2. json_record.hpp writes it as one JSON line and reads it back.
-// Numbers `record_schema` changes when a reader of the line must change.
 
 #include <cmath>
 #include <cstddef>
@@ -22,8 +21,6 @@
 #include <skillbench/version.hpp>
 
 namespace skillbench {
-
-inline constexpr int record_schema = 1;
 
 // The stages of evaluate.hpp; a record names the last one reached.
 enum class stage : std::uint8_t { extract, read, compile, check, done, time };

@@ -33,7 +33,7 @@
 namespace skillbench {
 
 inline constexpr std::uint64_t most_memory = std::uint64_t{1} << 30;
-inline constexpr std::uint64_t most_job_instructions = 4'000'000'000;
+inline constexpr std::uint64_t most_job_instructions = 1'000'000'000;
 
 class ptx_device : public device {
  public:
