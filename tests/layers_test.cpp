@@ -181,6 +181,7 @@ TEST_CASE("layers: a heavy dependency has one door") {
   constexpr std::array doors{
       door{"nlohmann/", "json_text.hpp"}, door{"cmark", "markdown.hpp"},
       door{"yaml-cpp/", "yaml_text.hpp"},
+      door{"toml++/", "toml_text.hpp"},
       door{"dlfcn.h", "cuda/library.hpp"}, door{"CLI/", "cli/arguments.hpp"},
       door{"fmt/", "cli/text.hpp"},        door{"immintrin.h", "ptx/"},
   };
@@ -218,6 +219,8 @@ TEST_CASE("layers: a narrow door has the users it says") {
       if (is("markdown.hpp")) CHECK_MESSAGE(header == "extract.hpp", header);
       if (is("yaml_text.hpp"))
         CHECK_MESSAGE(header == "read_skill.hpp", header);
+      if (is("toml_text.hpp"))
+        CHECK_MESSAGE(header == "read_build_toml.hpp", header);
       if (each.starts_with("skillbench/ptx/"))
         CHECK_MESSAGE((header == "device/ptx.hpp" || header.starts_with("ptx/")),
                       header);

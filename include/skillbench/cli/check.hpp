@@ -257,7 +257,7 @@ inline void print_counters(const record& told, const excerpt* from,
   }
   const extracted pieces = extract(of.output);
 
-  auto opened = devices::open(asked.device, asked.cache);
+  auto opened = devices::open(asked.device, asked.cache, asked.isolation);
   if (!opened) {
     complain(opened.error().what);
     return exit_code::broken;

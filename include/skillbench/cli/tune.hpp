@@ -541,7 +541,7 @@ inline void print(const outcome_of_tuning& made, const kernel_tuning& how,
   if (!space)
     return complain(asked.file + ": " + space.error().what, exit_code::misuse);
 
-  auto opened = devices::open(asked.device, asked.cache);
+  auto opened = devices::open(asked.device, asked.cache, asked.isolation);
   if (!opened) return complain(opened.error().what, exit_code::broken);
   devices& on = *opened.value();
   const std::string machine = on.machine();
