@@ -27,7 +27,7 @@ struct search_limits {
   std::int64_t trials = 100;
   double seconds = 0;                  // of wall time; 0: no limit
   std::int64_t without_improvement = 0;  // trials in a row; 0: no limit
-  std::optional<double> target;        // a cost that is good enough
+  std::optional<double> target = {};   // a cost that is good enough
 };
 
 // Why a search ended.
