@@ -8,9 +8,9 @@
 #include <vector>
 
 #include <skillbench/compile.hpp>
-#include <skillbench/tuners/exhaustive.hpp>
 #include <skillbench/tuners/random.hpp>
 #include <skillbench/tuners/replay.hpp>
+#include <skillbench/tuners/settings.hpp>
 #include <skillbench/tuners/strategies.hpp>
 
 using namespace skillbench;

@@ -40,6 +40,7 @@
 #include <skillbench/tune_kernel.hpp>
 #include <skillbench/tuners/replay.hpp>
 #include <skillbench/tuners/search.hpp>
+#include <skillbench/tuners/settings.hpp>
 #include <skillbench/tuners/strategies.hpp>
 #include <skillbench/version.hpp>
 
