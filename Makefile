@@ -4,7 +4,8 @@
 #   make build   build/skillbench
 #   make bench   what judging costs, beside its goals (minutes; never a test)
 #   make docs    the headers as HTML, in build/docs
-#   make gpu     what a GPU adds, and whether one can be used here
+#   make page    reports/page_asset.hpp anew, from reports/page
+#   make gpu     what a GPU adds: tests, proofs and timings on an H100 or H200
 #   make clean   remove the build folder
 
 BUILD ?= build
@@ -12,13 +13,15 @@ JOBS ?= $(shell nproc)
 # Ninja where it is there; a build folder keeps the generator it began with.
 GENERATOR := $(if $(wildcard $(BUILD)/CMakeCache.txt),,$(if $(shell command -v ninja),-G Ninja))
 
-.PHONY: demo test build bench docs need configure gpu clean
+.PHONY: demo test build bench page docs need configure gpu clean
 .DEFAULT_GOAL := build
 
 demo: build
 	$(BUILD)/skillbench run examples/outputs
 
+# The page is tested in a browser; where it cannot be had, its tests say so.
 test: configure
+	@scripts/need page || test -z "$$CI"
 	cmake --build $(BUILD) -j $(JOBS)
 	ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)
 
@@ -29,12 +32,16 @@ bench: configure
 	cmake --build $(BUILD) -j $(JOBS) --target skillbench_bench
 	scripts/bench $(BUILD)
 
+page:
+	@scripts/need page
+	scripts/page make $(BUILD)/page
+
 docs:
 	@scripts/need docs
 	scripts/docs $(BUILD)
 
 gpu: build
-	$(BUILD)/skillbench doctor
+	@scripts/gpu $(BUILD)
 
 configure: need
 	@cmake -S . -B $(BUILD) $(GENERATOR) --log-level=WARNING

@@ -50,7 +50,8 @@ template <typename T>
   using csv_text::number;
   std::string text =
       "id,model,task,arm,skill,draw,outcome,stage,reason,findings,"
-      "input_tokens,output_tokens,cost_usd,device,speed,seed,source_hash\r\n";
+      "input_tokens,output_tokens,cost_usd,device,speed,seed,source_hash,"
+      "speedup,speedup_predicted,assertions_passed,assertions_judged\r\n";
   for (const record& one : records) {
     const sample& of = one.of;
     for (const std::string& each :
@@ -62,7 +63,18 @@ template <typename T>
           number(of.output_tokens), number(of.cost_usd), field(one.device),
           field(one.speed), std::to_string(one.seed)})
       text += each + ',';
-    text += field(one.source_hash) + "\r\n";
+    std::size_t passed = 0, judged = 0;
+    for (const told_assertion& each : one.assertions) {
+      passed += each.said == assertion_result::verdict::passed;
+      judged += each.said != assertion_result::verdict::not_judged;
+    }
+    text += field(one.source_hash) + ',';
+    if (one.against_baseline)
+      text += std::to_string(one.against_baseline->times) +
+              (one.against_baseline->predicted ? ",yes," : ",no,");
+    else
+      text += ",,";
+    text += std::to_string(passed) + ',' + std::to_string(judged) + "\r\n";
   }
   return text;
 }

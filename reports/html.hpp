@@ -46,6 +46,7 @@ struct html_limits {
   std::size_t findings = 20;            // shown of one output
   std::size_t source_bytes = 64 * 1024; // of one source
   std::size_t all_source_bytes = std::size_t{64} << 20;  // then no more
+  std::size_t not_tried = 0;            // outputs that left no record
 };
 
 namespace html_text {
@@ -136,6 +137,24 @@ using json_text::json;
   made["kernels"] = json::array();
   for (const compiled_kernel& each : one.kernels)
     made["kernels"].push_back(json_text::write(each));
+  made["assertions"] = json::array();
+  for (const told_assertion& each : one.assertions)
+    made["assertions"].push_back(json_text::write(each));
+  if (one.against_baseline)
+    made["speedup"] = {{"times", one.against_baseline->times},
+                       {"predicted", one.against_baseline->predicted}};
+  made["seconds"] = json::object();
+  for (const auto& [stage, seconds] : one.seconds)
+    if (std::isfinite(seconds)) made["seconds"][stage] = seconds;
+  if (one.counters.empty()) {
+    made["counters"] = one.not_counted;
+  } else {
+    made["counters"] = json::array();
+    for (const counted_launch& each : one.counters) {
+      made["counters"].push_back(json_text::write(each));
+      made["counters"].back().erase("lines");  // the record has them
+    }
+  }
   return made;
 }
 
@@ -211,6 +230,8 @@ class word_list {
 
   json data;
   data["version"] = version;
+  data["not_tried"] =
+      limits.not_tried > 0 ? not_tried_words(limits.not_tried) : std::string();
   data["outcomes"] = json::array();
   for (int each = 0; each <= static_cast<int>(outcome::unjudged); ++each)
     data["outcomes"].push_back(name(static_cast<outcome>(each)));

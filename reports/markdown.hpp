@@ -11,12 +11,15 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdio>
 #include <map>
 #include <span>
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <vector>
 
+#include <skillbench/effect.hpp>
 #include <skillbench/finding.hpp>
 #include <skillbench/record.hpp>
 #include <skillbench/rungs.hpp>
@@ -94,6 +97,76 @@ namespace markdown_words {
 }
 
 }  // namespace markdown_words
+
+// The verdict on a skill, then the differences it stands on, what an output
+// cost, and the assertions of a suite.
+[[nodiscard]] inline std::string markdown_effect(
+    const effect& of, const markdown_limits& limits = {}) {
+  using markdown_words::cell;
+  using markdown_words::code_span;
+  using effect_detail::points;
+  const std::string words = words_of(of.over_all);
+  const std::size_t head = words.find(": ");
+  std::string text =
+      (of.skill.empty() ? std::string("### The skill")
+                        : "### Skill " + code_span(of.skill, limits.name_bytes)) +
+      "\n\n**" + words.substr(0, head) + "**" +
+      (head == words.npos ? "" : words.substr(head)) + "\n\n";
+
+  std::vector<const comparison*> rows;
+  for (const comparison& one : of.by_model) rows.push_back(&one);
+  for (const comparison& one : of.by_stratum) rows.push_back(&one);
+  rows.push_back(&of.over_all);
+  text += "| model | task | with the skill | without | points (95%) | p | "
+          "verdict |\n| --- | --- | ---: | ---: | ---: | ---: | --- |\n";
+  char p[32];
+  for (const comparison* const one : rows) {
+    std::snprintf(p, sizeof p, "%.3f", one->counted_p);
+    text += "| " +
+            (one->all_models ? "all" : cell(one->model, limits.name_bytes)) +
+            " | " + (one->all_tasks ? "all" : cell(one->task, limits.name_bytes)) +
+            " | " + effect_detail::of_words(correct_rate(one->with, false)) +
+            " | " + effect_detail::of_words(correct_rate(one->without, false)) +
+            " | ";
+    if (one->if_fail.difference) {
+      const estimate& gap = *one->if_fail.difference;
+      text += points(gap.value) + " (" + points(gap.at95.low) + " to " +
+              points(gap.at95.high) + ") | " + p;
+    } else {
+      text += "- | -";
+    }
+    text += " | " + std::string(name(one->said)) + " |\n";
+  }
+  text += "\n";
+  const auto cost = [&](const char* arm, const arm_cost& spent) {
+    if (!spent.per_correct) return;
+    char tokens[32];
+    std::snprintf(tokens, sizeof tokens, "%.0f", *spent.per_correct);
+    text += std::string("Tokens for each correct output ") + arm + ": " +
+            tokens + ".\n";
+  };
+  cost("with the skill", of.over_all.cost_with);
+  cost("without", of.over_all.cost_without);
+  if (!of.over_all.speed.missing.empty())
+    text += "Speed: " +
+            code_span(of.over_all.speed.missing, limits.reason_bytes) + "\n";
+  text += "\n";
+  if (of.assertions.empty()) return text;
+  text += "| assertion | with the skill | without |\n| --- | ---: | ---: |\n";
+  const auto counted = [](const assertion_counts& of_arm) {
+    const std::size_t judged = of_arm.passed + of_arm.failed;
+    std::string told = judged == 0 ? std::string("not judged")
+                                   : std::to_string(of_arm.passed) + " of " +
+                                         std::to_string(judged);
+    if (judged > 0 && of_arm.not_judged > 0)
+      told += ", " + std::to_string(of_arm.not_judged) + " not judged";
+    return told;
+  };
+  for (const assertion_seen& each : of.assertions)
+    text += "| " + cell(each.what, limits.reason_bytes) + " | " +
+            counted(each.with) + " | " + counted(each.without) + " |\n";
+  return text + "\n";
+}
 
 [[nodiscard]] inline std::string markdown_report(
     std::span<const record> records, const markdown_limits& limits = {}) {

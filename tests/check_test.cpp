@@ -372,7 +372,6 @@ TEST_CASE("check: of a shape beyond 2^31 elements the ends and the middle are ru
   const std::vector<std::int64_t>& ctas = on.jobs.back().ctas;
   for (const std::int64_t each : {0, 1, (1 << 19) - 1, 1 << 19, (1 << 20) - 1})
     CHECK(std::count(ctas.begin(), ctas.end(), each) == 1);
-  CHECK(boundary_ctas(1) == std::vector<std::int64_t>{0});
 }
 
 TEST_CASE("check: what a part of a huge shape got wrong fails, and so does writing nothing") {
@@ -407,6 +406,30 @@ TEST_CASE("check: a huge shape that cannot be run in part is a note") {
   CHECK(late.reached == outcome::correct);
   REQUIRE(late.findings.size() == 1);
   CHECK(has(late.findings[0].what, "enough"));
+}
+
+TEST_CASE("check: where CTAs of a huge shape have too much to do, fewer are run") {
+  using list = std::vector<std::int64_t>;
+  const auto choices = partial_choices({64, 8, 2});
+  REQUIRE(choices.size() == 5);
+  CHECK(choices[0] == list{0, 1, 128, 256, 511, 512, 513, 768, 1022, 1023});
+  CHECK(choices[1] == list{0, 128, 256, 512, 960});
+  CHECK(choices[2] == list{63, 127, 255, 511, 1023});
+  CHECK(choices[3] == list{0, 16, 32, 63});
+  CHECK(choices[4] == list{960, 992, 1023});
+  for (const auto& choice : partial_choices({1, 1, 1})) CHECK(choice == list{0});
+
+  auto quick = partial(0, [](std::vector<double>&) {});
+  fake_device choosy([&](const job& asked) -> result<run_report> {
+    if (asked.ctas.size() > 4) return fault{reason::too_slow, "enough"};
+    return quick.run(asked);
+  });
+  const auto made = outcome_on(choosy, with_overflow());
+  CHECK(made.reached == outcome::correct);
+  CHECK(made.findings.empty());
+  CHECK(made.cases.back().compared == 4096);
+  const auto& last = choosy.jobs.back();
+  CHECK(last.ctas == partial_choices(last.launches[0].grid)[1]);
 }
 
 TEST_CASE("check: the job is what manifest and case ask for") {

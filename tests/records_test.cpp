@@ -5,6 +5,7 @@
 #include <fstream>
 #include <string>
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <skillbench/json_record.hpp>
@@ -93,4 +94,41 @@ TEST_CASE("records: sources are kept by their hash, and nothing else is read") {
   CHECK(write_source(in.path + "/again", "00ff", "x").ok());  // was removed
   std::ofstream(in.path + "/file");
   CHECK(write_source(in.path + "/file", "00ff", "x").error().why == reason::io);
+}
+
+TEST_CASE("records: a source that leads elsewhere is not read") {
+  const folder in;
+  fs::create_directory(in.path + "/sources");
+  std::ofstream(in.path + "/secret") << "secret";
+  fs::create_symlink(in.path + "/secret", in.path + "/sources/00aa.cu");
+  CHECK_FALSE(read_source(in.path, "00aa").has_value());
+  // A pipe that nobody writes to holds nobody up.
+  const std::string pipe = in.path + "/sources/00bb.cu";
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  CHECK_FALSE(read_source(in.path, "00bb").has_value());
+  fs::create_directory(in.path + "/sources/00cc.cu");
+  CHECK_FALSE(read_source(in.path, "00cc").has_value());
+  // A dangling link is replaced and not written through.
+  fs::create_symlink(in.path + "/planted", in.path + "/sources/00dd.cu");
+  REQUIRE(write_source(in.path, "00dd", "mine").ok());
+  CHECK_FALSE(fs::exists(in.path + "/planted"));
+  CHECK(read_source(in.path, "00dd") == "mine");
+}
+
+TEST_CASE("records: a line without an end is given up") {
+  const folder in;
+  const std::string path = in.path + "/long.jsonl";
+  {
+    std::ofstream to(path, std::ios::binary);
+    to << write_record(told("a", outcome::correct)) << "\n";
+    const std::string block(1 << 20, 'x');
+    for (int i = 0; i < 66; ++i) to << block;
+    to << "\n" << write_record(told("b", outcome::correct)) << "\n";
+  }
+  const auto read = read_records(path);
+  REQUIRE(read.ok());
+  CHECK(read.value().records.size() == 1);
+  REQUIRE(read.value().troubles.size() == 1);
+  CHECK(read.value().troubles[0].what.find(":2: a line of more than 64 MB") !=
+        std::string::npos);
 }

@@ -10,6 +10,7 @@
 // Trust   A command comes with a suite and would run on this machine: it is
 //         refused unless the caller hands in a way to run it. Paths stay in the
 //         output's own files.
+// Words   of an assertion may be of any length; who prints them cuts them.
 // Source  github.com/huggingface/upskill, evaluate.py (`contains`). PTX ISA 8.8,
 //         9.7.9 (data movement), 9.7.14 (mma) and 9.7.15 (wgmma).
 
@@ -37,13 +38,15 @@ struct assertion {
     no_torch = 6,       // the source includes nothing of PyTorch
     ptx_uses = 7,       // `texts` are opcodes or groups of them: all are used
     ptx_avoids = 8,     // none is
+    build_toml = 9,     // `path` keeps the rules of kernel-builder; `texts`
+                        // is the oldest edition that will do, if any
   };
   type kind = type::contains;
   std::string path;
   std::vector<std::string> texts;
 };
 inline constexpr assertion::type last_assertion_type =
-    assertion::type::ptx_avoids;
+    assertion::type::build_toml;
 
 [[nodiscard]] constexpr std::string_view name(assertion::type kind) noexcept {
   switch (kind) {
@@ -56,18 +59,26 @@ inline constexpr assertion::type last_assertion_type =
     case assertion::type::no_torch: return "no_torch";
     case assertion::type::ptx_uses: return "ptx_uses";
     case assertion::type::ptx_avoids: return "ptx_avoids";
+    case assertion::type::build_toml: return "build_toml";
   }
   return "unknown";
 }
 
+// Texts by their path in an output.
+using output_files = std::map<std::string, std::string>;
+
 // An output as assertions see it; what is absent cannot be judged.
 struct asserted {
   std::string_view output;
-  // By relative path.
-  std::optional<std::map<std::string, std::string>> files = std::nullopt;
+  std::optional<output_files> files = std::nullopt;
   std::optional<std::string_view> source = std::nullopt, ptx = std::nullopt;
-  // Runs a command line and tells its exit status.
-  result<int> (*run)(const std::string& command) = nullptr;
+  // Runs a command line in a folder with these files and tells its exit status.
+  result<int> (*run)(const std::string& command,
+                     const output_files& files) = nullptr;
+  // What is wrong with a build.toml, a sentence each; no edition older than
+  // `least` will do.
+  std::vector<std::string> (*lint)(std::string_view build_toml,
+                                   int least) = nullptr;
 };
 
 struct assertion_result {
@@ -75,6 +86,38 @@ struct assertion_result {
   verdict said = verdict::not_judged;
   std::string why;  // a sentence; "" when it passed
 };
+
+[[nodiscard]] constexpr std::string_view name(
+    assertion_result::verdict said) noexcept {
+  switch (said) {
+    case assertion_result::verdict::passed: return "passed";
+    case assertion_result::verdict::failed: return "failed";
+    case assertion_result::verdict::not_judged: return "not_judged";
+  }
+  return "unknown";
+}
+
+// What one of them came to, as a record keeps it.
+struct told_assertion {
+  assertion::type kind = assertion::type::contains;
+  std::string what;  // it asks for, in words
+  assertion_result::verdict said = assertion_result::verdict::not_judged;
+  std::string why;
+
+  bool operator==(const told_assertion&) const = default;
+};
+
+// "contains \"softmax\"", "ptx_uses tensor_cores", "file_exists a.cu"
+[[nodiscard]] inline std::string words_of(const assertion& asked) {
+  const bool quoted = asked.kind == assertion::type::contains ||
+                      asked.kind == assertion::type::file_contains;
+  std::string words(name(asked.kind));
+  if (!asked.path.empty()) words += " " + asked.path;
+  for (std::size_t i = 0; i < asked.texts.size(); ++i)
+    words += (i == 0 ? " " : ", ") +
+             (quoted ? "\"" + asked.texts[i] + "\"" : asked.texts[i]);
+  return words;
+}
 
 namespace assertions {
 
@@ -241,6 +284,64 @@ inline assertion_result not_judged(std::string why) {
   return {assertion_result::verdict::not_judged, std::move(why)};
 }
 
+// The last block of a text that is fenced as this language; nothing when there
+// is none. Enough for a model's answer that names its files in fences.
+inline std::optional<std::string> fenced(std::string_view text,
+                                         std::string_view language) {
+  std::optional<std::string> found;
+  std::string fence;  // of the block that is open
+  std::string block;
+  bool wanted = false;
+  while (!text.empty()) {
+    std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    const std::size_t ticks =
+        line.starts_with("```") || line.starts_with("~~~")
+            ? std::min(line.find_first_not_of(line[0]), line.size())
+            : 0;
+    if (fence.empty() && ticks > 0) {
+      fence = line.substr(0, ticks);
+      std::string_view said = line.substr(ticks);
+      said.remove_prefix(std::min(said.find_first_not_of(' '), said.size()));
+      wanted = said.substr(0, said.find_first_of(" :,{\t")) == language;
+      block.clear();
+    } else if (!fence.empty() && ticks >= fence.size() &&
+               line[0] == fence[0] &&
+               line.find_first_not_of(" \t", ticks) == line.npos) {
+      if (wanted) found = block;
+      fence.clear();
+    } else if (!fence.empty() && wanted) {
+      block += std::string(line) + "\n";
+    }
+  }
+  return found;
+}
+
+inline assertion_result keeps_build_rules(const assertion& asked,
+                                          const asserted& of) {
+  if (of.lint == nullptr)
+    return not_judged("nothing here reads a build.toml");
+  std::optional<std::string> text;
+  if (of.files) {
+    const auto found = of.files->find(asked.path);
+    if (found != of.files->end()) text = found->second;
+  }
+  if (!text) text = fenced(of.output, "toml");
+  if (!text)
+    return failed("there is no file \"" + asked.path +
+                  "\" and no block of toml in the output");
+  const int least = asked.texts.empty() || asked.texts.front().size() != 1
+                        ? 1
+                        : asked.texts.front()[0] - '0';
+  const std::vector<std::string> wrong = of.lint(*text, least);
+  if (wrong.empty()) return passed();
+  std::string why = wrong.front();
+  if (wrong.size() > 1)
+    why += "; and " + std::to_string(wrong.size() - 1) + " more";
+  return failed(why);
+}
+
 inline assertion_result all_in(std::string_view text, const assertion& asked,
                                const std::string& where) {
   for (const std::string& part : asked.texts)
@@ -272,7 +373,8 @@ inline assertion_result all_in(std::string_view text, const assertion& asked,
       if (of.run == nullptr)
         return not_judged("it is a command, and commands are not allowed");
       if (asked.texts.size() != 1) return not_judged("it is no one command");
-      const auto ended = of.run(asked.texts.front());
+      if (!of.files) return not_judged("the output's files are not at hand");
+      const auto ended = of.run(asked.texts.front(), *of.files);
       if (!ended) return not_judged(ended.error().what);
       if (ended.value() == 0) return passed();
       return failed("the command ended with " + std::to_string(ended.value()));
@@ -311,6 +413,7 @@ inline assertion_result all_in(std::string_view text, const assertion& asked,
       }
       return passed();
     }
+    case type::build_toml: return keeps_build_rules(asked, of);
   }
   return not_judged("it is of no known kind");
 }

@@ -12,7 +12,7 @@
 // Errors  A fault of one sample is handed over in its place and the rest goes
 //         on. A fault of `keep` or `take` (a full disk) ends the campaign; what
 //         was kept by then is handed over first.
-// Threads `make_device` is called on the threads that judge; everything else
+// Threads `make_device` and `add` are called on the threads that judge; all else
 //         on the thread that called run_campaign.
 
 #include <algorithm>
@@ -59,6 +59,9 @@ struct campaign_plan {
   std::function<result<std::unique_ptr<device>>()> make_device;
 
   // Each is optional.
+  // Adds to a record what else is told of its sample, on the thread that judged
+  // it.
+  std::function<void(const sample&, record&)> add;
   std::function<std::string(const sample&)> key;
   const earlier_records* earlier = nullptr;  // needs `key`
   // May empty parts of the record that `take` does not need.
@@ -101,7 +104,9 @@ struct board {
     if (!on) return on.error();
     plan each = how.each;
     each.references = &references;
-    return evaluate(given, known, *on.value(), each);
+    auto made = evaluate(given, known, *on.value(), each);
+    if (made && how.add) how.add(given, made.value());
+    return made;
   } catch (const std::bad_alloc&) {
     return fault{reason::too_large,
                  given.path + ": there was not enough memory to judge it"};

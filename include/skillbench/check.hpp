@@ -366,16 +366,27 @@ struct case_verdict {
 inline constexpr std::uint64_t most_partial_instructions = 1'000'000;
 inline constexpr std::int64_t most_partial_elements = 4 << 20;
 
-// The CTAs at both ends and around the places where 32-bit indices wrap.
-[[nodiscard]] inline std::vector<std::int64_t> boundary_ctas(std::int64_t n) {
-  std::vector<std::int64_t> picked;
-  for (const std::int64_t each :
-       {std::int64_t{0}, std::int64_t{1}, n / 8, n / 4, n / 2 - 1, n / 2,
-        n / 2 + 1, n / 4 * 3, n - 2, n - 1})
-    if (each >= 0 && each < n) picked.push_back(each);
-  std::sort(picked.begin(), picked.end());
-  picked.erase(std::unique(picked.begin(), picked.end()), picked.end());
-  return picked;
+// Which CTAs of a huge grid to run, the best choice first: those at both ends and
+// around the places where 32-bit indices wrap. Where they have too much to do,
+// fewer: the first ones of slices of the grid, the last ones, those of its first
+// row, those of its last. Under a causal mask the CTAs of one of these see few
+// keys, whichever way a kernel numbers them.
+[[nodiscard]] inline std::vector<std::vector<std::int64_t>> partial_choices(
+    const extent& grid) {
+  const std::int64_t n = grid.count(), row = grid.x;
+  std::vector<std::vector<std::int64_t>> choices{
+      {0, 1, n / 8, n / 4, n / 2 - 1, n / 2, n / 2 + 1, n / 4 * 3, n - 2,
+       n - 1},
+      {0, n / 8, n / 4, n / 2, n - row},
+      {row - 1, n / 8 - 1, n / 4 - 1, n / 2 - 1, n - 1},
+      {0, row / 4, row / 2, row - 1},
+      {n - row, n - row / 2, n - 1}};
+  for (std::vector<std::int64_t>& picked : choices) {
+    std::erase_if(picked, [&](std::int64_t at) { return at < 0 || at >= n; });
+    std::sort(picked.begin(), picked.end());
+    picked.erase(std::unique(picked.begin(), picked.end()), picked.end());
+  }
+  return choices;
 }
 
 // Runs some CTAs of a shape that is too large to be run whole, and judges what
@@ -414,9 +425,13 @@ inline constexpr std::int64_t most_partial_elements = 4 << 20;
     return made;
   }
   job& todo = planned.value().asked;
-  todo.ctas = boundary_ctas(todo.launches[0].grid.count());
   todo.most_instructions = most_partial_instructions;
-  auto ran = on.run(todo);
+  result<run_report> ran = fault{reason::too_slow, "no CTA was run"};
+  for (auto& choice : partial_choices(todo.launches[0].grid)) {
+    todo.ctas = std::move(choice);
+    ran = on.run(todo);
+    if (ran || ran.error().why != reason::too_slow) break;
+  }
   if (!ran) {
     if (!leaves_unjudged(ran.error().why)) return ran.error();
     not_checked(ran.error().what);
@@ -431,8 +446,9 @@ inline constexpr std::int64_t most_partial_elements = 4 << 20;
   if (made.told.reached < outcome::wrong) return made;
   if (ran.value().outputs.empty())
     say(code::unwritten_output, severity::fails,
-        "none of the CTAs at both ends and in the middle of the grid wrote "
-        "anything");
+        "none of the " + std::to_string(todo.ctas.size()) +
+            " CTAs that were run, at the ends and within the grid, wrote "
+            "anything");
 
   std::int64_t left = most_partial_elements;
   for (const output_bytes& each : ran.value().outputs) {

@@ -221,8 +221,8 @@ class child {
 
 namespace child_process {
 
-// What the new process needs, made before the fork: between fork and exec
-// nothing may be allocated.
+// What the new process needs, made before there is one: until execve it may
+// allocate nothing, and change no memory but its own stack.
 struct plan {
   const char* program = nullptr;
   char* const* arguments = nullptr;
@@ -451,12 +451,14 @@ inline result<child> child::start(const child_command& command,
   sigset_t all, before;
   ::sigfillset(&all);
   ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  const pid_t made = ::fork();
+  // The memory is shared until execve, and this thread waits for that: a fork
+  // would copy the page tables of a caller who may hold gigabytes.
+  const pid_t made = ::vfork();
   if (made == 0) in::become(plan);
   const int fork_error = errno;
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (made < 0)
-    return in::system_fault("cannot fork for " + program, fork_error);
+    return in::system_fault("cannot start a process for " + program, fork_error);
 
   child started;
   started.id_ = made;
@@ -552,11 +554,10 @@ inline result<done> child::send(std::string_view bytes, deadline until) {
 }
 
 inline result<done> child::receive(char* into, std::size_t size, deadline until) {
+  bool was_ended = false;
   while (size > 0) {
     if (end_ || !answers_)
       return fault{reason::child_died, "it has ended already"};
-    // Asked before reading: what an ended child left behind is still read.
-    const bool was_ended = ended();
     const ssize_t got =
         ::recv(answers_.number(), into, size, MSG_DONTWAIT);
     if (got > 0) {
@@ -570,8 +571,11 @@ inline result<done> child::receive(char* into, std::size_t size, deadline until)
     if (got < 0 && errno == EINTR) continue;
     if (got == 0 || (errno != EAGAIN && errno != EWOULDBLOCK))
       return fault{reason::child_died, "it closed its answers"};
+    // What an ended child left behind is still read: once more after its end.
     if (was_ended)
       return fault{reason::child_died, "it ended without an answer"};
+    was_ended = ended();
+    if (was_ended) continue;
     listen();
     const int wait_for = until.milliseconds();
     if (wait_for == 0)

@@ -73,26 +73,32 @@ inline constexpr std::size_t width = 8;
 
 // Whether `width` elements are all finite, with usable bounds, and within them;
 // then `worst` takes their shares, a lane each. The usual case of a right
-// kernel: without branches, so that it stays in vector registers.
+// kernel: without branches, so that it stays in vector registers, and without a
+// division where no share is the largest so far.
 [[nodiscard]] inline bool agree(const double* expected, const double* actual,
                                 const double* bound, double most,
                                 double* worst) noexcept {
   constexpr double huge = std::numeric_limits<double>::max();
-  std::int64_t good[width];
-  double shares[width];
+  std::int64_t good[width], larger[width];
+  double gaps[width];
   for (std::size_t i = 0; i < width; ++i) {
     const double above = expected[i] < -most ? -most : expected[i];
     const double wanted = most < above ? most : above;
     const double gap = std::abs(actual[i] - wanted);
-    const double share = gap / bound[i];  // 0 / 0 is NaN: not the largest
     good[i] = (std::abs(expected[i]) <= huge) & (bound[i] <= huge) &
               (bound[i] >= 0.0) & (gap <= bound[i]);
-    shares[i] = (share > worst[i]) & (share <= huge) ? share : worst[i];
+    larger[i] = gap > worst[i] * bound[i];
+    gaps[i] = gap;
   }
-  std::int64_t all = 1;
+  std::int64_t all = 1, any = 0;
   for (const std::int64_t each : good) all &= each;
-  if (all != 0) std::copy_n(shares, width, worst);
-  return all != 0;
+  for (const std::int64_t each : larger) any |= each;
+  if (all == 0 || any == 0) return all != 0;
+  for (std::size_t i = 0; i < width; ++i) {
+    const double share = gaps[i] / bound[i];  // 0 / 0 is NaN: not the largest
+    worst[i] = (share > worst[i]) & (share <= huge) ? share : worst[i];
+  }
+  return true;
 }
 
 }  // namespace compare_block

@@ -517,6 +517,11 @@ class cached_device final : public device {
   [[nodiscard]] result<run_report> run(const job& asked) override {
     return on_->run(asked);
   }
+  [[nodiscard]] result<timing_report> time(const timing_request& it) override {
+    return on_->time(it);
+  }
+  [[nodiscard]] bool measures() const override { return on_->measures(); }
+  [[nodiscard]] bool finished() const override { return on_->finished(); }
   [[nodiscard]] double cpu_used() const override {
     return on_->cpu_used();
   }

@@ -20,6 +20,7 @@
 #include <skillbench/fault.hpp>
 #include <skillbench/fill.hpp>
 #include <skillbench/finding.hpp>
+#include <skillbench/timing.hpp>
 #include <skillbench/units.hpp>
 
 namespace skillbench {
@@ -154,6 +155,35 @@ struct run_report {
   std::uint64_t printed_lost = 0;  // bytes that were not
 };
 
+// ---- timing ---------------------------------------------------------------
+
+// `sets` are the same launches on other contents each; calls go through them in
+// turn, so that no call meets what the one before it left.
+struct timed_kernel {
+  std::string ptx;
+  std::vector<job> sets;
+};
+struct timing_request {
+  timed_kernel candidate, baseline;  // no sets: no baseline
+  bool cold = true;                  // caches emptied before each call
+  stopping limits;
+  double sustained_seconds = 0;      // of calls back to back, afterwards
+  std::vector<std::string> metrics;  // counted in a run of their own
+};
+// An output of a timed call; equal bits of one set are told once.
+struct timed_output {
+  std::uint64_t set = 0;
+  std::uint64_t calls = 0;  // that left these bits
+  std::vector<output_bytes> outputs;
+};
+struct timing_report {
+  std::vector<finding> findings;  // of any timed call of the candidate
+  timed_case told;                // without the case's name and floor
+  std::vector<timed_output> outputs;
+  std::uint64_t not_kept = 0;     // calls whose other bits found no room
+  machine_rates rates;
+};
+
 class device {
  public:
   virtual ~device() = default;
@@ -163,6 +193,14 @@ class device {
   // Makes `ptx` the module that the next runs use.
   [[nodiscard]] virtual result<done> load(const std::string& ptx) = 0;
   [[nodiscard]] virtual result<run_report> run(const job&) = 0;
+  // False: what it says of time is nothing.
+  [[nodiscard]] virtual bool measures() const { return false; }
+  // Alone on the device for as long as it takes.
+  [[nodiscard]] virtual result<timing_report> time(const timing_request&) {
+    return fault{reason::not_supported, "no GPU"};
+  }
+  // True: nothing more can be asked of the process that this lives in.
+  [[nodiscard]] virtual bool finished() const { return false; }
   // CPU time that it has used so far, in a process of its own; 0: not told.
   [[nodiscard]] virtual double cpu_used() const { return 0.0; }
 };

@@ -97,6 +97,34 @@ struct arm_cost {
   std::optional<double> per_correct;  // tokens for each correct output of those
 };
 
+// At least one of k outputs of a task is correct, the mean over strata.
+struct pass_at_seen {
+  std::uint64_t k = 1;
+  double with = 0, without = 0;
+};
+inline constexpr std::uint64_t passes_at[] = {1, 2, 5, 10};
+
+// fast_p of both arms at these p, where every correct output has a speed.
+inline constexpr double speed_steps[] = {0, 0.25, 0.5, 0.8, 1, 1.2, 1.5,
+                                         2, 3,    5,   10};
+struct speed_seen {
+  std::vector<double> with, without;  // a share of all outputs for each step
+  bool predicted = false;             // some or all of it
+  std::string missing;                // why there is no curve; "" when there is
+  // With / without: geometric mean of correct outputs, bootstrap over tasks.
+  std::optional<estimate> ratio;
+  std::size_t tasks = 0;  // that it stands on
+};
+
+// How often an assertion of a suite held. It decides nothing.
+struct assertion_counts {
+  std::size_t passed = 0, failed = 0, not_judged = 0;
+};
+struct assertion_seen {
+  std::string what;
+  assertion_counts with, without;
+};
+
 struct pairs_seen {
   std::uint64_t pairs = 0, only_with = 0, only_without = 0;
   double p = 1;
@@ -122,6 +150,8 @@ struct comparison {
   arm_cost cost_with, cost_without;
   std::optional<pairs_seen> paired;
   std::optional<draws_missing> missing;
+  std::vector<pass_at_seen> pass_at;  // as far as every task has so many draws
+  speed_seen speed;
 };
 
 struct effect {
@@ -129,6 +159,7 @@ struct effect {
   comparison over_all;
   std::vector<comparison> by_model;   // when there are several
   std::vector<comparison> by_stratum; // a model on a task each
+  std::vector<assertion_seen> assertions;  // in the order of the records
 };
 
 namespace effect_detail {
@@ -136,6 +167,9 @@ namespace effect_detail {
 struct cell {
   rungs with, without;
   samples_of_task tokens;
+  samples_of_task log_speed;    // of correct outputs
+  bool predicted = false;       // some of it
+  std::map<std::string, std::size_t> no_speed;  // correct outputs, by reason
   std::uint64_t correct_with_tokens_with = 0, correct_with_tokens_without = 0;
   // by pair id: first with the skill, second without
   std::map<std::string, std::pair<std::optional<bool>, std::optional<bool>>>
@@ -147,6 +181,13 @@ using cell_map = std::map<cell_key, cell>;
 inline void add(cell& to, const record& one, bool with) {
   (with ? to.with : to.without).add(one.what);
   const bool correct = one.what == outcome::correct;
+  if (correct && one.against_baseline) {
+    (with ? to.log_speed.with : to.log_speed.without)
+        .push_back(std::log(one.against_baseline->times));
+    to.predicted |= one.against_baseline->predicted;
+  } else if (correct) {
+    ++to.no_speed[one.speed.empty() ? "not measured" : one.speed];
+  }
   if (one.of.input_tokens || one.of.output_tokens) {
     const double spent =
         static_cast<double>(one.of.input_tokens.value_or(0)) +
@@ -184,6 +225,83 @@ inline void add(cell& to, const record& one, bool with) {
   if (!needed) return std::nullopt;
   const std::uint64_t had = std::min(of.with.outputs, of.without.outputs);
   out.an_arm = *needed > had ? *needed - had : 1;
+  return out;
+}
+
+[[nodiscard]] inline std::vector<pass_at_seen> passes(
+    std::span<const stratum> strata) {
+  std::vector<pass_at_seen> out;
+  for (const std::uint64_t k : passes_at) {
+    pass_at_seen sum{k, 0, 0};
+    std::size_t usable = 0;
+    bool all = true;
+    for (const stratum& s : strata) {
+      if (!s.usable()) continue;
+      const auto with = pass_at_k(s.with, k), without = pass_at_k(s.without, k);
+      all = all && with && without;
+      if (!all) break;
+      ++usable;
+      sum.with += *with;
+      sum.without += *without;
+    }
+    if (!all || usable == 0) break;
+    sum.with /= static_cast<double>(usable);
+    sum.without /= static_cast<double>(usable);
+    out.push_back(sum);
+  }
+  return out;
+}
+
+[[nodiscard]] inline speed_seen speeds(
+    std::span<const std::pair<const cell_key, cell>* const> cells,
+    const rungs& with, const rungs& without, std::uint64_t seed) {
+  speed_seen out;
+  std::map<std::string, std::size_t> reasons;
+  std::size_t lacking = 0;
+  std::vector<double> times_with, times_without;
+  std::vector<samples_of_task> logs;
+  const auto add_times = [](std::vector<double>& to,
+                            const std::vector<double>& from) {
+    for (const double each : from) to.push_back(std::exp(each));
+  };
+  for (const auto* entry : cells) {
+    const cell& c = entry->second;
+    for (const auto& [why, count] : c.no_speed) {
+      reasons[why] += count;
+      lacking += count;
+    }
+    out.predicted |= c.predicted;
+    add_times(times_with, c.log_speed.with);
+    add_times(times_without, c.log_speed.without);
+    logs.push_back(c.log_speed);
+    out.tasks += c.log_speed.usable();
+  }
+  const std::size_t correct = with.correct + without.correct;
+  if (correct == 0) {
+    out.missing = "not measured: no output is correct";
+    return out;
+  }
+  if (lacking > 0) {
+    const auto most = std::max_element(
+        reasons.begin(), reasons.end(),
+        [](const auto& a, const auto& b) { return a.second < b.second; });
+    out.missing = most->first;
+    if (lacking < correct)
+      out.missing += " (" + std::to_string(lacking) + " of " +
+                     std::to_string(correct) + " correct outputs)";
+    return out;
+  }
+  for (const double p : speed_steps) {
+    out.with.push_back(fast_p(times_with, with.outputs, p).value_or(0));
+    out.without.push_back(fast_p(times_without, without.outputs, p).value_or(0));
+  }
+  out.ratio = bootstrap(
+      std::span<const samples_of_task>(logs),
+      [](double one, double other) { return one - other; }, seed);
+  if (out.ratio)
+    out.ratio = estimate{
+        std::exp(out.ratio->value),
+        {std::exp(out.ratio->at95.low), std::exp(out.ratio->at95.high)}};
   return out;
 }
 
@@ -237,6 +355,8 @@ inline void add(cell& to, const record& one, bool with) {
     out.token_ratio = estimate{
         std::exp(ratio->value),
         {std::exp(ratio->at95.low), std::exp(ratio->at95.high)}};
+  out.pass_at = passes(fail);
+  out.speed = speeds(cells, out.with, out.without, seed);
   out.if_fail = read_difference(fail);
   out.if_pass = read_difference(pass);
   return out;
@@ -283,13 +403,25 @@ inline void conclude_all(std::vector<comparison>& all) {
   std::vector<effect> out;
   for (const std::string& skill : skills) {
     cell_map cells;
+    effect made;
+    made.skill = skill;
+    std::map<std::string, std::size_t> asserted_at;
     for (const record& one : records) {
       const bool with = one.of.arm == arm_with && one.of.skill == skill;
       if (!with && one.of.arm != arm_without) continue;
       add(cells[{one.of.model, one.of.task}], one, with);
+      for (const told_assertion& each : one.assertions) {
+        const auto [at, fresh] =
+            asserted_at.try_emplace(each.what, made.assertions.size());
+        if (fresh) made.assertions.push_back({each.what, {}, {}});
+        assertion_seen& seen = made.assertions[at->second];
+        assertion_counts& counts = with ? seen.with : seen.without;
+        using said = assertion_result::verdict;
+        ++(each.said == said::passed   ? counts.passed
+           : each.said == said::failed ? counts.failed
+                                       : counts.not_judged);
+      }
     }
-    effect made;
-    made.skill = skill;
     std::vector<const std::pair<const cell_key, cell>*> all;
     std::map<std::string, std::vector<const std::pair<const cell_key, cell>*>>
         of_model;
@@ -344,6 +476,14 @@ namespace effect_detail {
 }
 
 }  // namespace effect_detail
+
+// Of outputs that left no record.
+[[nodiscard]] inline std::string not_tried_words(std::size_t outputs) {
+  return std::to_string(outputs) +
+         (outputs == 1 ? " output" : " outputs") +
+         " could not be tried, for reasons that are no model's, and " +
+         (outputs == 1 ? "is" : "are") + " in no count.";
+}
 
 // The verdict as one or two sentences that stand alone.
 [[nodiscard]] inline std::string words_of(const comparison& of) {

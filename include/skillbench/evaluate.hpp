@@ -1,7 +1,7 @@
 #pragma once
 // evaluate.hpp: one output of a model in, one record out. The story.
 //
-// Layer   6. Extract, read, compile, check; each step takes what the one before
+// Layer   6. Extract, read, compile, check, time; each step takes what the one before
 //         it made, and the one that stops a candidate is its outcome.
 // Units   seconds of wall time for each stage.
 // Errors  A fault means that nothing can be said of the candidate: an unknown
@@ -36,6 +36,7 @@
 #include <skillbench/read.hpp>
 #include <skillbench/record.hpp>
 #include <skillbench/sample.hpp>
+#include <skillbench/time.hpp>
 #include <skillbench/units.hpp>
 
 namespace skillbench {
@@ -45,9 +46,12 @@ struct plan {
   std::uint64_t seed = 1;
   int schedules = 0;  // runs of each case; 0: two of small outputs, else one
   counting count = {};  // of launches, beside the verdict
+  measuring measure = {};  // of correct ones, where the device does
+  std::string no_gpu = "no GPU";  // why a device does not measure
   // Saves time when many candidates of one family are judged, nothing else;
   // one thread's own.
   reference_cache* references = nullptr;
+  bool keep_ptx = false;  // in the record, for who asserts something of it
 };
 
 // A candidate's image for one element type.
@@ -324,6 +328,66 @@ inline void count(record& told, const candidate& asked,
   told.not_counted = missing;
 }
 
+// Times a correct candidate in every element type, beside its family's baseline.
+// What a timed call gets wrong counts like any other call's.
+inline void measure(record& told, const candidate& asked,
+                    const std::vector<compiled>& images, const family& of,
+                    std::span<const family> known, device& on,
+                    const plan& how) {
+  const test_case* const picked = timed_case_of(of, how.measure.test_case);
+  if (picked == nullptr) {
+    told.speed = "not measured: there is no such case";
+    return;
+  }
+  excerpt yardstick;
+  yardstick.source = of.baseline;
+  const read_result baseline = read_candidate(yardstick, known, of);
+  for (const compiled& each : images) {
+    std::string why = of.baseline.empty() ? "the family has no baseline" : "";
+    std::optional<setting> chosen;
+    std::optional<image> theirs;
+    if (why.empty() && !baseline.found) why = baseline.refused.front().what;
+    if (why.empty()) {
+      auto first = default_setting(baseline.found->launch, each.type);
+      if (first) {
+        auto made = on.compile(
+            plan_compile(*baseline.found, first.value(), each.type));
+        if (made && made.value().ok) {
+          chosen = std::move(first).value();
+          theirs = std::move(made).value();
+        } else {
+          why = made ? "the baseline does not compile" : made.error().what;
+        }
+      } else {
+        why = first.error().what;
+      }
+    }
+    const built ours{&asked, &each.chosen, &each.made};
+    const built held_against =
+        theirs ? built{&*baseline.found, &*chosen, &*theirs} : built{};
+    timed seen = time_case(ours, held_against, of, *picked, each.type, on,
+                           how.seed, how.measure);
+    if (!theirs) seen.told.baseline = "none: " + why;
+    for (finding& one : seen.findings) {
+      const outcome at = one.weight == severity::cheats ? outcome::cheats
+                                                        : outcome_of(one.kind);
+      if (one.weight != severity::note && lower(told.what, at) == at &&
+          told.what != at) {
+        told.what = at;
+        told.reason = one.what;
+      }
+      told.findings.push_back(std::move(one));
+    }
+    told.timings.push_back(std::move(seen.told));
+  }
+  if (told.what != outcome::correct) {
+    told.speed = "not measured: " + std::string(name(told.what));
+    return;
+  }
+  told.speed = speed_words(told.timings);
+  told.against_baseline = speedup_of(told.timings);
+}
+
 [[nodiscard]] inline result<record> evaluate(const sample& given,
                                              std::span<const family> known,
                                              device& on, const plan& how) {
@@ -362,6 +426,8 @@ inline void count(record& told, const candidate& asked,
   }();
   if (!built) return built.error();
   keep_kernels(told, built.value().images);
+  if (how.keep_ptx)
+    for (const compiled& each : built.value().images) told.ptx += each.made.ptx;
   if (!built.value().refused.empty())
     return stopped(std::move(told), built.value().refused);
 
@@ -372,10 +438,14 @@ inline void count(record& told, const candidate& asked,
   if (!judged) return judged.error();
   count(told, *read.found, built.value().images, *asked, on, how);
 
+  told.speed = "not measured: " + (told.what == outcome::correct
+                                       ? how.no_gpu
+                                       : std::string(name(told.what)));
+  if (told.what == outcome::correct && how.measure.wanted && on.measures()) {
+    const story::stopwatch watch(told, stage::time);
+    measure(told, *read.found, built.value().images, *asked, known, on, how);
+  }
   told.reached = stage::done;
-  told.speed = told.what == outcome::correct
-                   ? "not measured: no GPU"
-                   : "not measured: " + std::string(name(told.what));
   return told;
 }
 

@@ -93,8 +93,9 @@ enum class code : std::uint8_t {
   mask_misuse = 35,        // a member mask without its own lane, ...
   mbarrier_misuse = 36,    // not initialised, overrun, wrong phase
   repaired_by_compiler = 37, // ptxas put in what was missing
+  impossible_time = 38,    // faster than memory and arithmetic allow
 };
-inline constexpr code last_code = code::repaired_by_compiler;
+inline constexpr code last_code = code::impossible_time;
 
 [[nodiscard]] constexpr std::string_view name(code what) noexcept {
   switch (what) {
@@ -136,6 +137,7 @@ inline constexpr code last_code = code::repaired_by_compiler;
     case code::mask_misuse: return "mask_misuse";
     case code::mbarrier_misuse: return "mbarrier_misuse";
     case code::repaired_by_compiler: return "repaired_by_compiler";
+    case code::impossible_time: return "impossible_time";
   }
   return "unknown";
 }

@@ -41,11 +41,42 @@ inline json write(const arm_cost& of) {
   return made;
 }
 
+inline json write(const speed_seen& of) {
+  if (!of.missing.empty()) return {{"missing", of.missing}};
+  json made = {{"predicted", of.predicted}, {"steps", speed_steps},
+               {"with", of.with}, {"without", of.without}};
+  if (of.ratio) {
+    made["ratio"] = write(*of.ratio);
+    made["tasks"] = of.tasks;
+  }
+  return made;
+}
+
+inline json write(const assertion_counts& of) {
+  return {{"passed", of.passed}, {"failed", of.failed},
+          {"not_judged", of.not_judged}};
+}
+
+// A rate of correct outputs with its interval, unjudged ones as failed.
+inline json write_rate(const rungs& of) {
+  const rate seen = correct_rate(of, false);
+  const auto at95 = wilson(seen);
+  if (!at95) return nullptr;
+  return write(estimate{seen.value(), *at95});
+}
+
 inline json write(const comparison& of) {
   json made = {{"model", of.model}, {"task", of.task},
                {"all_models", of.all_models}, {"all_tasks", of.all_tasks},
                {"with", write(of.with)}, {"without", write(of.without)},
                {"verdict", name(of.said)}, {"p", of.counted_p}};
+  made["rate_with"] = write_rate(of.with);
+  made["rate_without"] = write_rate(of.without);
+  made["speed"] = write(of.speed);
+  made["pass_at"] = json::array();
+  for (const pass_at_seen& each : of.pass_at)
+    made["pass_at"].push_back(
+        {{"k", each.k}, {"with", each.with}, {"without", each.without}});
   if (of.if_fail.difference) made["difference"] = write(*of.if_fail.difference);
   // Both readings of what is unjudged, where there is any.
   if (of.with.unjudged + of.without.unjudged > 0 && of.if_pass.difference)
@@ -74,6 +105,11 @@ inline json write(const effect& of) {
   made["by_stratum"] = json::array();
   for (const comparison& each : of.by_stratum)
     made["by_stratum"].push_back(write(each));
+  made["assertions"] = json::array();
+  for (const assertion_seen& each : of.assertions)
+    made["assertions"].push_back({{"what", each.what},
+                                  {"with", write(each.with)},
+                                  {"without", write(each.without)}});
   return made;
 }
 
@@ -89,10 +125,12 @@ inline json write(const gate_told& of) {
 // One JSON object, of one line. `gates`: of each effect, in its order.
 [[nodiscard]] inline std::string write_effects(
     std::span<const effect> effects, std::size_t records,
-    std::span<const std::vector<gate_told>> gates = {}) {
+    std::span<const std::vector<gate_told>> gates = {},
+    std::size_t not_tried = 0) {
   json_text::json made = {{"schema", effect_schema},
                           {"skillbench", version},
-                          {"records", records}};
+                          {"records", records},
+                          {"not_tried", not_tried}};
   made["effects"] = json_text::json::array();
   for (std::size_t i = 0; i < effects.size(); ++i) {
     json_text::json one = json_text::write(effects[i]);

@@ -8,6 +8,7 @@
 // Errors  reason::bad_input with line, column and JSON pointer. Writing cannot
 //         fail: bytes that are no UTF-8 become U+FFFD.
 
+#include <cmath>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -19,6 +20,7 @@
 #include <skillbench/json_counters.hpp>
 #include <skillbench/json_sample.hpp>
 #include <skillbench/json_text.hpp>
+#include <skillbench/json_timing.hpp>
 #include <skillbench/record.hpp>
 
 namespace skillbench {
@@ -73,6 +75,14 @@ inline json write(const counted_launch& it) {
   return made;
 }
 
+inline json write(const told_assertion& it) {
+  json made = {{"type", name(it.kind)},
+               {"what", it.what},
+               {"verdict", name(it.said)}};
+  put(made, "why", it.why);
+  return made;
+}
+
 inline json write(const record& it) {
   const auto tokens = [](const std::optional<std::int64_t>& count) {
     return count ? json(*count) : json("not reported");
@@ -122,7 +132,20 @@ inline json write(const record& it) {
       made["counters"].push_back(write(one));
     put(made, "not_counted", it.not_counted);
   }
+  if (!it.timings.empty()) {
+    made["timings"] = json::array();
+    for (const timed_case& one : it.timings)
+      made["timings"].push_back(write(one));
+  }
   made["speed"] = it.speed;
+  if (it.against_baseline)
+    made["speedup"] = {{"times", it.against_baseline->times},
+                       {"predicted", it.against_baseline->predicted}};
+  if (!it.assertions.empty()) {
+    made["assertions"] = json::array();
+    for (const told_assertion& one : it.assertions)
+      made["assertions"].push_back(write(one));
+  }
   made["seconds"] = json::object();
   for (const auto& [key, time] : it.seconds)
     made["seconds"][key] = number(time);
@@ -181,6 +204,34 @@ inline bool read(reader& in, const value& from, counted_launch& into) {
          read(in, from, into.of);
 }
 
+inline bool read(reader& in, const value& from, told_assertion& into) {
+  return in.object(from, "an assertion") &&
+         read_word(in, from, "type", last_assertion_type, into.kind) &&
+         read_text(in, from, "what", into.what, any_length) &&
+         read_word(in, from, "verdict", assertion_result::verdict::not_judged,
+                   into.said) &&
+         read_text(in, from, "why", into.why, any_length);
+}
+
+// A speed that is no speed (0, below, infinite) would bend a curve.
+inline bool read_speedup(reader& in, const value& from,
+                         std::optional<speedup>& into) {
+  const value* const it = from.find("speedup");
+  if (is_absent(it)) return true;
+  if (!in.object(*it, "a speedup, an object")) return false;
+  const value* const times = in.need(*it, "times");
+  speedup made;
+  if (times == nullptr || !read_number(in, *times, made.times)) return false;
+  if (!(made.times > 0) || !std::isfinite(made.times))
+    return in.refuse(*times, "a speedup is above 0 and finite");
+  if (const value* const guess = it->find("predicted"); !is_absent(guess)) {
+    if (guess->kind != type::boolean) return in.expect(*guess, "true or false");
+    made.predicted = guess->flag;
+  }
+  into = made;
+  return true;
+}
+
 template <typename T>
 bool read_all(reader& in, const value& from, std::string_view key,
               std::vector<T>& into) {
@@ -216,13 +267,16 @@ inline bool read_record(reader& in, const value& from, record& into) {
       !read_count(in, from, "seed", into.seed) ||
       !read_text(in, from, "key", into.key) ||
       !read_text(in, from, "same_as", into.same_as) ||
-      !read_word(in, from, "stage", stage::done, into.reached) ||
+      !read_word(in, from, "stage", stage::time, into.reached) ||
       !read_word(in, from, "outcome", outcome::unjudged, into.what) ||
       !read_text(in, from, "reason", into.reason, any_length) ||
       !read_all(in, from, "findings", into.findings) ||
       !read_all(in, from, "kernels", into.kernels) ||
       !read_all(in, from, "cases", into.cases) ||
-      !read_text(in, from, "speed", into.speed, any_length))
+      !read_text(in, from, "speed", into.speed, any_length) ||
+      !read_all(in, from, "timings", into.timings) ||
+      !read_speedup(in, from, into.against_baseline) ||
+      !read_all(in, from, "assertions", into.assertions))
     return false;
 
   if (const value* const it = from.find("counters"); !is_absent(it)) {

@@ -21,6 +21,7 @@
 #include <array>
 #include <cstdint>
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -65,8 +66,19 @@ inline bool read_assertion(reader& in, const value& from, assertion& into) {
     return false;
   const bool needs_path =
       into.kind == kind::file_exists || into.kind == kind::file_contains;
-  const bool needs_texts =
-      into.kind != kind::file_exists && into.kind != kind::no_torch;
+  const bool needs_texts = into.kind != kind::file_exists &&
+                           into.kind != kind::no_torch &&
+                           into.kind != kind::build_toml;
+  if (into.kind == kind::build_toml) {
+    into.path = "build.toml";
+    std::optional<int> edition;
+    if (!read_text(in, from, "path", into.path) ||
+        !read_whole(in, from, "edition", edition))
+      return false;
+    if (edition && (*edition < 1 || *edition > 5))
+      return in.refuse(*from.find("edition"), "editions are 1 to 5");
+    if (edition) into.texts = {std::to_string(*edition)};
+  }
   if (needs_path) {
     const value* const path = find_one(from, {"path", "file", "output_file"});
     if (path == nullptr) return in.need(from, "path") != nullptr;

@@ -4,16 +4,21 @@
 // Layer   2. json_record.hpp writes it as one JSON line and reads it back.
 // Numbers `record_schema` changes when a reader of the line must change.
 
+#include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include <skillbench/assertion.hpp>
 #include <skillbench/counters.hpp>
 #include <skillbench/finding.hpp>
 #include <skillbench/manifest.hpp>
 #include <skillbench/sample.hpp>
+#include <skillbench/timing.hpp>
 #include <skillbench/version.hpp>
 
 namespace skillbench {
@@ -21,7 +26,7 @@ namespace skillbench {
 inline constexpr int record_schema = 1;
 
 // The stages of evaluate.hpp; a record names the last one reached.
-enum class stage : std::uint8_t { extract, read, compile, check, done };
+enum class stage : std::uint8_t { extract, read, compile, check, done, time };
 
 [[nodiscard]] constexpr std::string_view name(stage reached) noexcept {
   switch (reached) {
@@ -30,6 +35,7 @@ enum class stage : std::uint8_t { extract, read, compile, check, done };
     case stage::compile: return "compile";
     case stage::check: return "check";
     case stage::done: return "done";
+    case stage::time: return "time";
   }
   return "unknown";
 }
@@ -63,11 +69,38 @@ struct compiled_kernel {
       static_shared;
 };
 
+// How many times as fast as the family's baseline a kernel is: the geometric
+// mean over the cases that were timed.
+struct speedup {
+  double times = 0;        // above 0
+  bool predicted = false;  // by a model, from exact counts; else measured
+
+  bool operator==(const speedup&) const = default;
+};
+
+// From the cases timed beside the baseline; nothing where there is none, or where
+// the clock is a stand-in's.
+[[nodiscard]] inline std::optional<speedup> speedup_of(
+    std::span<const timed_case> timed) {
+  double logarithms = 0;
+  std::size_t count = 0;
+  for (const timed_case& one : timed) {
+    const double ratio = centre_of(ratios_of(one.samples)).median;
+    if (one.fake || !(ratio > 0) || !std::isfinite(ratio)) continue;
+    logarithms += std::log(ratio);
+    ++count;
+  }
+  if (count == 0) return std::nullopt;
+  return speedup{std::exp(logarithms / static_cast<double>(count)), false};
+}
+
 struct record {
   int schema = record_schema;
   sample of;                      // identity; its `output` text is not written
   std::string source_hash;        // of the excerpt, 64-bit hex; "" without one
   std::string source;             // the excerpt itself; not written
+  std::string ptx;                // of every element type, when the plan asks
+                                  // for it; not written
   std::string skillbench_version = version;
   std::string device;
   std::uint64_t seed = 0;
@@ -84,7 +117,10 @@ struct record {
   std::vector<counted_launch> counters;  // of one public case, when asked for
   std::string not_counted = "not measured";  // why some or all are absent; ""
                                              // when none is
-  std::string speed;              // "not measured: no GPU", until measured
+  std::vector<timed_case> timings;  // of correct ones, on a GPU
+  std::string speed;                // in words, or "not measured: no GPU"
+  std::optional<speedup> against_baseline;  // when there is a time
+  std::vector<told_assertion> assertions;   // of a suite; never an outcome
   std::vector<std::pair<std::string, double>> seconds;  // per stage, wall
 };
 

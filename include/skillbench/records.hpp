@@ -4,17 +4,24 @@
 // Layer   6. store.hpp reads the lines of a folder, json_record.hpp what they say.
 // Order   as they stand. Of several records of one output the last counts, as
 //         after a run that was resumed or repeated in the same folder.
+// Trust   A folder of records may come from somebody else. A source that is a
+//         link is not read, nor one that is no regular file: a report would send
+//         around what it points at. A line that does not end is given up.
 // Errors  A line that cannot be used is told in `troubles` and the rest is read.
 //         not_found and what the system says for the folder or file itself.
 // Source  The sources that were judged stand beside the records, by their hash:
 //         see source_file.
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <cstddef>
-#include <cstdio>
+#include <cstdint>
+#include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <optional>
 #include <string>
@@ -26,8 +33,10 @@
 
 #include <skillbench/fault.hpp>
 #include <skillbench/json_record.hpp>
+#include <skillbench/json_text.hpp>
 #include <skillbench/record.hpp>
 #include <skillbench/store.hpp>
+#include <skillbench/whole_file.hpp>
 
 namespace skillbench {
 
@@ -93,19 +102,102 @@ class gatherer {
                    path + ": there are no records in this folder"};
     return made;
   }
-  std::ifstream in(path, std::ios::binary);
-  if (!in)
-    return fault{reason::no_permission, path + ": cannot be read"};
+  // A pipe is read like a file.
+  const store_file::held in(
+      ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  if (in.get() < 0)
+    return fault{reason::no_permission,
+                 path + ": cannot be read: " + std::strerror(errno)};
   std::size_t number = 0;
-  for (std::string line; std::getline(in, line);) {
+  std::string line, block(store_file::block, '\0');
+  const auto end_line = [&] {
     ++number;
-    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    all.take(line, path + ":" + std::to_string(number));
+    if (line.find_first_not_of(" \t\r") != std::string::npos)
+      all.take(line, path + ":" + std::to_string(number));
+    line.clear();
+  };
+  for (;;) {
+    const ssize_t got = ::read(in.get(), block.data(), block.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0)
+      made.troubles.push_back({reason::io, path + ": cannot be read: " +
+                                               std::strerror(errno)});
+    if (got <= 0) break;
+    std::string_view left(block.data(), static_cast<std::size_t>(got));
+    while (!left.empty()) {
+      const std::size_t end = left.find('\n');
+      line += left.substr(0, end);
+      if (end == left.npos) break;
+      end_line();
+      left.remove_prefix(end + 1);
+    }
+    if (line.size() > store_line::most_bytes) {
+      made.troubles.push_back(
+          {reason::too_large,
+           path + ":" + std::to_string(number + 1) + ": a line of more than " +
+               std::to_string(store_line::most_bytes >> 20) +
+               " MB; nothing behind it is read"});
+      line.clear();
+      break;
+    }
   }
+  if (!line.empty()) end_line();
   if (made.records.empty() && made.troubles.empty())
     return fault{reason::not_found, path + ": there are no records in it"};
   return made;
 }
+
+// ---- what could not be tried -------------------------------------------------
+
+// An output that left no record, for a reason of ours.
+struct not_tried {
+  std::string id;  // or its path
+  reason why = reason::internal;
+  std::string what;
+};
+
+[[nodiscard]] inline std::string not_tried_file(const std::string& folder) {
+  return folder + "/not_tried.jsonl";
+}
+
+// Keeps them beside the records, a JSON line each; what an earlier run left there
+// goes. No file where there is none.
+[[nodiscard]] inline result<done> write_not_tried(
+    const std::string& folder, const std::vector<not_tried>& all) {
+  const std::string path = not_tried_file(folder);
+  if (all.empty()) {
+    ::unlink(path.c_str());
+    return done{};
+  }
+  std::string text;
+  for (const not_tried& each : all)
+    text += json_text::line_of({{"id", each.id},
+                                {"reason", name(each.why)},
+                                {"what", each.what}}) +
+            "\n";
+  return write_whole(path, text, whole_file::own);
+}
+
+// How many they are; 0 for a path that is no folder of records.
+[[nodiscard]] inline std::size_t count_not_tried(const std::string& folder) {
+  const std::string path = not_tried_file(folder);
+  const store_file::held in(::open(
+      path.c_str(),
+      O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
+  struct stat seen {};
+  if (in.get() < 0 || ::fstat(in.get(), &seen) != 0 || !S_ISREG(seen.st_mode))
+    return 0;
+  std::size_t lines = 0;
+  for (std::int64_t at = 0;;) {
+    const auto bytes = store_file::read_at(in, path, at, store_file::block);
+    if (!bytes || bytes.value().empty()) return lines;
+    at += static_cast<std::int64_t>(bytes.value().size());
+    lines += static_cast<std::size_t>(
+        std::count(bytes.value().begin(), bytes.value().end(), '\n'));
+  }
+}
+
+// ---- sources ------------------------------------------------------------------
 
 // Where the source with this hash is kept in a folder of records; "" for what is
 // no hash.
@@ -126,16 +218,7 @@ class gatherer {
   if (path.empty() || std::filesystem::exists(path, trouble)) return done{};
   // The folder, too: somebody may have removed it meanwhile.
   std::filesystem::create_directories(folder + "/sources", trouble);
-  const std::string beside = path + "." + std::to_string(::getpid());
-  {
-    std::ofstream to(beside, std::ios::binary | std::ios::trunc);
-    to.write(text.data(), static_cast<std::streamsize>(text.size()));
-    to.close();
-    if (to) std::filesystem::rename(beside, path, trouble);
-    if (to && !trouble) return done{};
-  }
-  std::remove(beside.c_str());
-  return fault{reason::io, "cannot write " + path};
+  return write_whole(path, text, whole_file::own);
 }
 
 [[nodiscard]] inline std::optional<std::string> read_source(
@@ -143,12 +226,18 @@ class gatherer {
     std::size_t most = std::size_t{1} << 20) {
   const std::string path = source_file(folder, hash);
   if (path.empty()) return std::nullopt;
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return std::nullopt;
-  std::string text(most, '\0');
-  in.read(text.data(), static_cast<std::streamsize>(most));
-  text.resize(static_cast<std::size_t>(in.gcount()));
-  return text;
+  const store_file::held in(::open(
+      path.c_str(),
+      O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
+  struct stat seen {};
+  if (in.get() < 0 || ::fstat(in.get(), &seen) != 0 || !S_ISREG(seen.st_mode))
+    return std::nullopt;
+  auto text = store_file::read_at(
+      in, path, 0,
+      std::min(most, static_cast<std::size_t>(
+                         std::max<off_t>(seen.st_size, 0))));
+  if (!text) return std::nullopt;
+  return std::move(text).value();
 }
 
 }  // namespace skillbench

@@ -204,8 +204,9 @@ using use_block = std::function<result<done>(
       continue;
     }
     // What a reference leaves unwritten is NaN, which the bound refuses.
-    for (auto* each : {&expected, &yardstick, &condition, &bound})
+    for (auto* each : {&expected, &yardstick, &condition})
       each->assign(count, std::numeric_limits<double>::quiet_NaN());
+    bound.resize(count);
     const reference_rows told{row, some, width, expected, yardstick, condition};
     asked.reference(given, output.name, told);
     // Inputs are finite, so a NaN is a mistake of the reference. Taken for the

@@ -79,6 +79,18 @@ struct estimate {
   return 1 - none;
 }
 
+// Of so many outputs, how many are correct and more than p times as fast as the
+// baseline: A. Ouyang et al., "KernelBench: can LLMs write efficient GPU
+// kernels?" (2025), fast_p. `speedups` are those of the correct ones; outputs
+// that failed count. Absent for no outputs.
+[[nodiscard]] inline std::optional<double> fast_p(
+    std::span<const double> speedups, std::uint64_t outputs, double p) {
+  if (outputs == 0 || speedups.size() > outputs) return std::nullopt;
+  std::uint64_t faster = 0;
+  for (const double each : speedups) faster += each > p;
+  return static_cast<double>(faster) / static_cast<double>(outputs);
+}
+
 namespace stats_detail {
 
 inline constexpr int halvings = 80;

@@ -30,6 +30,7 @@
 #include <skillbench/fault.hpp>
 #include <skillbench/fill.hpp>
 #include <skillbench/finding.hpp>
+#include <skillbench/timing.hpp>
 #include <skillbench/units.hpp>
 
 namespace skillbench::wire {
@@ -46,6 +47,7 @@ enum class message : std::uint32_t {
   run = 4,       // job -> run_report
   quit = 5,      // not answered
   trouble = 6,   // an answer: a fault
+  time = 7,      // timing_request -> timing_report
 };
 
 // The device's words, and the build that both ends must share.
@@ -159,6 +161,49 @@ void fields(A& with, T& it) { with(it.buffer, it.bytes, it.first); }
 template <typename A, like<run_report> T>
 void fields(A& with, T& it) {
   with(it.findings, it.outputs, it.counted, it.launches, it.cpu_seconds, it.printed, it.printed_lost);
+}
+
+template <typename A, like<timed_sample> T>
+void fields(A& with, T& it) {
+  with(it.of_baseline, it.round, it.contents, it.nanoseconds, it.events,
+       it.records, it.sm_mhz, it.reasons);
+}
+
+template <typename A, like<stopping> T>
+void fields(A& with, T& it) { with(it.fewest, it.most, it.noise, it.seconds); }
+
+template <typename A, like<metric> T>
+void fields(A& with, T& it) { with(it.name, it.value); }
+
+template <typename A, like<timed_case> T>
+void fields(A& with, T& it) {
+  with(it.test_case, it.element_type, it.timer, it.why_not, it.baseline,
+       it.device, it.stopped, it.cold, it.fake, it.samples, it.sustained,
+       it.sustained_mhz, it.disagreements, it.verified_rows, it.floor, it.bytes,
+       it.operations, it.peak_bytes, it.peak_operations, it.metrics,
+       it.no_metrics, it.resident);
+}
+
+template <typename A, like<timed_kernel> T>
+void fields(A& with, T& it) { with(it.ptx, it.sets); }
+
+template <typename A, like<timing_request> T>
+void fields(A& with, T& it) {
+  with(it.candidate, it.baseline, it.cold, it.limits, it.sustained_seconds,
+       it.metrics);
+}
+
+template <typename A, like<timed_output> T>
+void fields(A& with, T& it) { with(it.set, it.calls, it.outputs); }
+
+template <typename A, like<machine_rates> T>
+void fields(A& with, T& it) {
+  with(it.bytes_per_second, it.operations_per_second, it.cache_bytes);
+}
+
+template <typename A, like<timing_report> T>
+void fields(A& with, T& it) {
+  with(it.findings, it.told, it.outputs, it.not_kept, it.rates);
 }
 
 // A text on its own, and nothing at all.
@@ -395,7 +440,9 @@ struct frame {
   std::string payload;
 };
 
-// `write(std::string_view) -> result<done>` sends all of it.
+// `write(std::string_view) -> result<done>` sends all of it. The header goes
+// with the start of the payload: the other end sleeps until something comes, and
+// to be woken costs more than the copy.
 template <typename Write>
 [[nodiscard]] result<done> send_frame(message kind, std::string_view payload,
                                       Write&& write) {
@@ -404,9 +451,12 @@ template <typename Write>
                  "a message of " + std::to_string(payload.size()) +
                      " bytes is longer than a frame may be"};
   const header top = header_of(kind, payload);
-  char raw[sizeof top];
-  std::memcpy(raw, &top, sizeof top);
-  auto sent = write(std::string_view(raw, sizeof raw));
+  const std::size_t some = std::min<std::size_t>(payload.size(), 65536);
+  std::string start(sizeof top + some, '\0');
+  std::memcpy(start.data(), &top, sizeof top);
+  payload.copy(start.data() + sizeof top, some);
+  payload.remove_prefix(some);
+  auto sent = write(std::string_view(start));
   if (sent && !payload.empty()) sent = write(payload);
   return sent;
 }
@@ -422,7 +472,7 @@ template <typename Read>
   if (top.magic != magic || top.reserved != 0)
     return fault{reason::child_protocol, "a message does not start as one"};
   if (top.kind < static_cast<std::uint32_t>(message::greeting) ||
-      top.kind > static_cast<std::uint32_t>(message::trouble))
+      top.kind > static_cast<std::uint32_t>(message::time))
     return fault{reason::child_protocol, "a message is of no known kind"};
   if (top.length > std::min(most, most_frame_bytes))
     return fault{reason::child_protocol,

@@ -5,6 +5,8 @@
 // Errors  A fault of the device travels as an answer. serve() returns 0 when it
 //         was told to quit or the requests ended, 1 when they made no sense or
 //         the answers could not be sent: a program may use that as exit code.
+//         A device that is finished (a GPU's context after a kernel's error, say)
+//         ends it after the answer, with 0.
 // Limits  None are set here: child.hpp sets them before this process is.
 
 #include <sys/socket.h>
@@ -92,6 +94,11 @@ template <typename T>
       if (!wanted) return said<done>(asked.kind, wanted.error());
       return said(asked.kind, on.run(wanted.value()));
     }
+    case wire::message::time: {
+      const auto wanted = wire::decode<timing_request>(asked.payload);
+      if (!wanted) return said<done>(asked.kind, wanted.error());
+      return said(asked.kind, on.time(wanted.value()));
+    }
     case wire::message::quit:
     case wire::message::trouble:
       break;
@@ -131,6 +138,7 @@ template <typename T>
           return in::write_all(answers_fd, bytes);
         });
     if (!sent) return 1;
+    if (on.finished()) return 0;
   }
 }
 

@@ -2,7 +2,7 @@
 import { h, render } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import htm from "htm";
-import { barX, dot, plot, ruleX, text, tickX } from "@observablehq/plot";
+import { barX, dot, lineY, plot, ruleX, text, tickX } from "@observablehq/plot";
 import { marked_source } from "./source.js";
 
 const html = htm.bind(h);
@@ -21,6 +21,7 @@ const kind_of = (outcome) =>
   outcome === "correct" ? "correct" : outcome === "unjudged" ? "unjudged" : "failed";
 const colour = (name) =>
   getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
+const numbers = (n) => n.toLocaleString("en");
 const points = (x) => (x > 0 ? "+" : "") + Math.round(x * 100);
 
 // ---- where the reader is, in the address ----------------------------------
@@ -51,21 +52,35 @@ function use_place() {
   return [place, go];
 }
 
-// Redrawn when the colours change.
-function use_colours() {
+// How wide a picture may be, so that its words keep their size.
+const picture_width = () => Math.max(300, Math.min(720, document.documentElement.clientWidth - 48));
+const is_narrow = () => picture_width() < 600;
+const cut = (words, most) => (words.length > most ? words.slice(0, most - 1) + "\u2026" : words);
+
+// Redrawn when the colours or the width change.
+function use_looks() {
   const [turn, set] = useState(0);
   useEffect(() => {
     const dark = matchMedia("(prefers-color-scheme: dark)");
+    let width = picture_width();
     const follow = () => set((n) => n + 1);
+    const measure = () => {
+      if (width !== picture_width()) follow();
+      width = picture_width();
+    };
     dark.addEventListener("change", follow);
-    return () => dark.removeEventListener("change", follow);
+    addEventListener("resize", measure);
+    return () => {
+      dark.removeEventListener("change", follow);
+      removeEventListener("resize", measure);
+    };
   }, []);
   return turn;
 }
 
 function Picture({ draw, label, inputs }) {
   const at = useRef();
-  const turn = use_colours();
+  const turn = use_looks();
   useEffect(() => {
     const made = draw();
     made.setAttribute("role", "img");
@@ -89,21 +104,21 @@ const name_of = (cell) =>
   (cell.all_tasks ? (cell.all_models ? "over all" : "") : cell.task);
 
 function Funnel({ cell }) {
-  const rows = rungs.slice(1).flatMap((rung) =>
+  const rows = (narrow) => rungs.slice(1).flatMap((rung) =>
     ["with", "without"].map((arm) => ({
       rung, arm, share: cell[arm].outputs ? (100 * cell[arm][rung]) / cell[arm].outputs : 0,
       label: `${cell[arm][rung]} of ${cell[arm].outputs}` +
-        (cell[arm].unjudged && ["clean", "right", "correct"].includes(rung) ? ` + ${cell[arm].unjudged} unjudged` : ""),
+        (cell[arm].unjudged && !narrow && ["clean", "right", "correct"].includes(rung) ? ` + ${cell[arm].unjudged} unjudged` : ""),
     })),
   );
   const draw = () => plot({
-    style: { fontSize: "12px" }, width: 720, height: 40 + rungs.length * 46, marginLeft: 88, marginRight: 150, marginBottom: 40,
+    style: { fontSize: "12px" }, width: picture_width(), height: 40 + rungs.length * 46, marginLeft: is_narrow() ? 64 : 88, marginRight: is_narrow() ? 78 : 150, marginBottom: 40,
     x: { domain: [0, 100], label: "outputs that got this far (%)", grid: true, ticks: 5 },
     fy: { domain: rungs.slice(1), label: null, padding: 0.18 },
     y: { axis: null, domain: ["with", "without"] },
     marks: [
-      barX(rows, { x: "share", y: "arm", fy: "rung", fill: (d) => colour(d.arm) }),
-      text(rows, { x: "share", y: "arm", fy: "rung", text: "label", textAnchor: "start", dx: 5, fill: "currentColor" }),
+      barX(rows(is_narrow()), { x: "share", y: "arm", fy: "rung", fill: (d) => colour(d.arm) }),
+      text(rows(is_narrow()), { x: "share", y: "arm", fy: "rung", text: "label", textAnchor: "start", dx: 5, fill: "currentColor" }),
     ],
   });
   return html`<figure>
@@ -116,10 +131,11 @@ function Lift({ effect }) {
   const cells = [effect.over_all, ...effect.by_model, ...effect.by_stratum].filter((c) => c.difference);
   const rows = cells.map((c) => ({ ...c, name: name_of(c), low: c.difference.low * 100, value: c.difference.value * 100, high: c.difference.high * 100 }));
   const longest = Math.max(10, ...rows.map((r) => r.name.length));
+  const margin = () => Math.min(is_narrow() ? picture_width() * 0.42 : 320, 20 + longest * 7);
   const draw = () => plot({
-    style: { fontSize: "12px" }, width: 720, height: 76 + rows.length * 26, marginLeft: Math.min(320, 20 + longest * 7), marginRight: 30, marginBottom: 40,
-    x: { domain: [-100, 100], label: "correct outputs: with the skill minus without (points of 100)", grid: true, ticks: 9 },
-    y: { domain: rows.map((r) => r.name), label: null, tickFormat: (s) => (s.length > 42 ? s.slice(0, 41) + "\u2026" : s) },
+    style: { fontSize: "12px" }, width: picture_width(), height: 76 + rows.length * 26, marginLeft: margin(), marginRight: is_narrow() ? 16 : 30, marginBottom: 40,
+    x: { domain: [-100, 100], label: is_narrow() ? "points: with minus without" : "correct outputs: with the skill minus without (points of 100)", grid: true, ticks: is_narrow() ? 3 : 9 },
+    y: { domain: rows.map((r) => r.name), label: null, tickFormat: (s) => cut(s, Math.floor((margin() - 14) / 6.8)) },
     marks: [
       ruleX([0], { stroke: "currentColor" }),
       ...rows.map((r) => ruleY_of(r)),
@@ -148,6 +164,57 @@ function Lift({ effect }) {
 const tick_between = (r, stroke) =>
   barX([r], { x1: "low", x2: "high", y: "name", fill: stroke, fillOpacity: 0.75, insetTop: 9.5, insetBottom: 9.5 });
 
+// Both arms in numbers, beside the verdict: none of it decides.
+function Numbers({ cell }) {
+  const percent = (x) => Math.round(100 * x) + "%";
+  const rate = (r) => (r ? `${percent(r.value)} (${Math.round(100 * r.low)} to ${Math.round(100 * r.high)})` : "no output");
+  const mean = (c) => (c ? numbers(Math.round(c.tokens / c.outputs)) : "not reported");
+  const each = (c) => (!c ? "not reported" : c.tokens_per_correct === undefined ? "none is correct" : numbers(Math.round(c.tokens_per_correct)));
+  const rows = [
+    ["correct outputs (95% interval)", rate(cell.rate_with), rate(cell.rate_without)],
+    ...cell.pass_at.filter((p) => p.k > 1).map((p) => [`at least one of ${p.k} correct`, percent(p.with), percent(p.without)]),
+    ["tokens an output", mean(cell.cost_with), mean(cell.cost_without)],
+    ["tokens for each correct output", each(cell.cost_with), each(cell.cost_without)],
+  ];
+  return html`<div class="scroll"><table class="compact"><caption>Unjudged outputs are counted as failed.</caption>
+    <thead><tr><th></th><th class="number">with the skill</th><th class="number">without</th></tr></thead>
+    <tbody>${rows.map((r) => html`<tr><th scope="row">${r[0]}</th><td class="number">${r[1]}</td><td class="number">${r[2]}</td></tr>`)}</tbody></table></div>
+    ${cell.pairs && html`<p>Of ${cell.pairs.pairs} pairs only the skill solved ${cell.pairs.only_with}, only the baseline ${cell.pairs.only_without} (McNemar, p = ${cell.pairs.p.toPrecision(2)}).</p>`}`;
+}
+
+function Speed({ speed }) {
+  if (speed.missing) return html`<p>${speed.missing[0].toUpperCase() + speed.missing.slice(1)}.</p>`;
+  const kind = speed.predicted ? "predicted" : "measured"; // some or all of it
+  const rows = ["with", "without"].flatMap((arm) => speed.steps.map((p, k) => ({ arm, p, share: 100 * speed[arm][k] })));
+  const draw = () => plot({
+    style: { fontSize: "12px" }, width: picture_width(), height: 260, marginLeft: 56, marginRight: 20, marginBottom: 44,
+    x: { type: "sqrt", domain: [0, 10], ticks: is_narrow() ? [0, 0.5, 1, 2, 5, 10] : [0, 0.25, 0.5, 1, 1.5, 2, 3, 5, 10], tickFormat: (p) => p + "\u00d7", label: `faster than the baseline, ${kind}`, grid: true },
+    y: { domain: [0, 100], ticks: 5, label: "correct and so fast (% of all outputs)", grid: true },
+    marks: [ruleX([1], { stroke: "currentColor", strokeDasharray: "3,3" }),
+      lineY(rows, { x: "p", y: "share", z: "arm", stroke: (d) => colour(d.arm), strokeWidth: 2, curve: "step-after" }),
+      dot(rows, { x: "p", y: "share", fill: (d) => colour(d.arm), r: 3 })],
+  });
+  const ratio = speed.ratio;
+  return html`<figure><p>Speed is ${kind}, against the baseline of each family.
+    ${ratio && ` A correct kernel of the skill is ${ratio.value.toFixed(2)} times as fast as one without (95%: ${ratio.low.toFixed(2)} to ${ratio.high.toFixed(2)}, over ${speed.tasks} tasks).`}</p>
+    <${Legend} /><div class="scroll"><${Picture} draw=${draw} label="Share of outputs that are correct and faster than a multiple of the baseline" inputs=${[speed]} /></div>
+    <details><summary>In numbers</summary><div class="scroll"><table class="compact">
+      <thead><tr><th>faster than</th><th class="number">with the skill</th><th class="number">without</th></tr></thead>
+      <tbody>${speed.steps.map((p, k) => html`<tr><td>${p}\u00d7</td><td class="number">${Math.round(100 * speed.with[k])}%</td><td class="number">${Math.round(100 * speed.without[k])}%</td></tr>`)}</tbody></table></div></details></figure>`;
+}
+
+function Assertions({ all }) {
+  if (!all.length) return null;
+  const said = (c) => {
+    const judged = c.passed + c.failed;
+    if (!judged) return c.not_judged ? "not judged" : "none";
+    return `${c.passed} of ${judged}` + (c.not_judged ? `, ${c.not_judged} not judged` : "");
+  };
+  return html`<h2>Assertions</h2><div class="scroll"><table><caption>How often each held. No assertion decides an outcome.</caption>
+    <thead><tr><th>assertion</th><th class="number">with the skill</th><th class="number">without</th></tr></thead>
+    <tbody>${all.map((a) => html`<tr><td class="words">${a.what}</td><td class="number">${said(a.with)}</td><td class="number">${said(a.without)}</td></tr>`)}</tbody></table></div>`;
+}
+
 function Tokens() {
   const rows = [];
   for (let i = 0; i < count; ++i)
@@ -159,9 +226,9 @@ function Tokens() {
   const names = { with_skill: "with", baseline: "without" };
   const drawn = shown.filter((r) => names[r.arm]);
   const draw = () => plot({
-    style: { fontSize: "12px" }, width: 720, height: 56 + tasks.length * 56, marginLeft: 110, marginRight: 20, marginBottom: 40,
-    x: { label: "tokens an output took (in and out)", grid: true, ticks: 6, tickFormat: (n) => n.toLocaleString("en") },
-    fy: { domain: tasks, label: null }, y: { axis: null, domain: ["with", "without"] },
+    style: { fontSize: "12px" }, width: picture_width(), height: 56 + tasks.length * 56, marginLeft: 110, marginRight: 24, marginBottom: 40,
+    x: { label: "tokens an output took (in and out)", grid: true, ticks: is_narrow() ? 3 : 6, tickFormat: numbers },
+    fy: { domain: tasks, label: null, tickFormat: (s) => cut(s, 14) }, y: { axis: null, domain: ["with", "without"] },
     marks: [tickX(drawn, { x: "tokens", y: (r) => names[r.arm], fy: "task", stroke: (r) => colour(names[r.arm]), strokeOpacity: drawn.length > 400 ? 0.25 : 0.9, strokeWidth: 2 })],
   });
   return html`<figure><${Legend} /><div class="scroll"><${Picture} draw=${draw} label="Tokens of each output by task and arm" /></div>
@@ -175,7 +242,10 @@ function Effect({ effect }) {
     <h1>${effect.skill ? `Skill ${effect.skill}` : "The skill"}: does it help a model to write CUDA kernels?</h1>
     <div class=${"verdict " + verdict_class(said)}><strong>${head[0].toUpperCase() + head.slice(1)}</strong><span>${rest.join(": ")}</span></div>
     <h2>How far outputs got</h2><${Funnel} cell=${effect.over_all} />
+    <${Numbers} cell=${effect.over_all} />
     <h2>Difference, by model and task</h2><${Lift} effect=${effect} />
+    <h2>Speed</h2><${Speed} speed=${effect.over_all.speed} />
+    <${Assertions} all=${effect.assertions} />
   </section>`;
 }
 
@@ -223,6 +293,7 @@ function Outputs({ place, go }) {
   };
   const many = columns.filter(([key]) => key !== "model" || data.words.model.length > 1);
   return html`<section><h2 id="outputs">Outputs</h2>
+    ${data.not_tried && html`<p>${data.not_tried}</p>`}
     <div class="choices" role="search">
       ${data.words.model.length > 1 && choice("model", "model", data.words.model)}
       ${choice("task", "task", data.words.task)} ${choice("arm", "arm", data.words.arm)} ${choice("outcome", "outcome", used)}
@@ -251,6 +322,11 @@ function Source({ hash, findings }) {
     ${(at.get(k + 1) ?? []).map((f) => html`<span class=${"say " + f.severity}>${f.code}: ${f.what}</span>`)}`)}</code></pre>`;
 }
 
+// Counts by name, those inside an object after its own.
+const flat_counts = (of, before = "") => Object.entries(of).flatMap(([key, it]) =>
+  typeof it === "number" && key !== "launch" ? [[before + key.replaceAll("_", " "), it]]
+    : it && typeof it === "object" && !Array.isArray(it) ? flat_counts(it, before + key.replaceAll("_", " ") + ": ") : []);
+
 function One({ id }) {
   const title = useRef();
   const index = outputs.id.indexOf(id);
@@ -260,11 +336,11 @@ function One({ id }) {
   }, [id]);
   if (index < 0) return html`<section class="one"><h2 tabindex="-1" ref=${title}>There is no output ${id}</h2></section>`;
   const told = detail_of(index);
-  const numbers = (n) => n.toLocaleString("en");
+  const counted = Array.isArray(told.counters) ? told.counters : [];
   return html`<section class="one" aria-label=${"Output " + id}>
     <h2 tabindex="-1" ref=${title} id="one">${id}: <span class=${kind_of(outcome_of(index))}>${outcome_of(index)}</span></h2>
     <p>${told.reason || "Correct in every case."}</p>
-    <p class="faint">${[word("model", index), word("task", index), word("arm", index)].filter(Boolean).join(", ")}; judged on ${told.device}, seed ${told.seed}; speed ${told.speed}.
+    <p class="faint">${[word("model", index), word("task", index), word("arm", index)].filter(Boolean).join(", ")}; judged on ${told.device}, seed ${told.seed}; speed ${told.speedup ? `${told.speedup.times.toPrecision(3)}\u00d7 the baseline, ${told.speedup.predicted ? "predicted" : "measured"}` : told.speed}.
       ${Object.keys(told.setting).length > 0 && " Tunables: " + Object.entries(told.setting).map(([k, v]) => k + " = " + v).join(", ") + "."}</p>
     ${told.findings.length > 0 && html`<h3>Findings</h3><ul>${told.findings.map((f) => html`<li><strong class=${f.severity === "note" ? "faint" : "failed"}>${f.severity} ${f.code}</strong>${f.count > 1 && `, ${numbers(f.count)} times`}${f.line && `, line ${f.line}`}: ${f.what}
       ${(f.element_type || f.case) && html` <span class="faint">(${[f.element_type, f.case && "case " + f.case].filter(Boolean).join(", ")})</span>`}</li>`)}</ul>`}
@@ -277,6 +353,11 @@ function One({ id }) {
     ${told.kernels.length > 0 && html`<h3>Kernels</h3><div class="scroll"><table><caption>As ptxas tells.</caption>
       <thead><tr><th>entry</th><th>type</th><th class="number">registers</th><th class="number">spilled bytes</th><th class="number">static shared</th></tr></thead>
       <tbody>${told.kernels.map((k) => html`<tr><td><code>${k.entry}</code></td><td>${k.element_type}</td><td class="number">${k.registers ?? "not told"}</td><td class="number">${k.spill_stores ?? "not told"}</td><td class="number">${k.static_shared ?? "not told"}</td></tr>`)}</tbody></table></div>`}
+    ${told.assertions.length > 0 && html`<h3>Assertions</h3><ul>${told.assertions.map((a) => html`<li><strong class=${a.verdict === "passed" ? "correct" : a.verdict === "failed" ? "failed" : "faint"}>${a.verdict.replace("_", " ")}</strong>: ${a.what}${a.why && html` <span class="faint">(${a.why})</span>`}</li>`)}</ul>`}
+    ${counted.length > 0 ? html`<h3>Counters</h3>${counted.map((c) => html`<details><summary>${c.kernel}, ${c.element_type}, case ${c.case}, launch ${c.launch}</summary>
+      <div class="scroll"><table class="compact"><tbody>${flat_counts(c).map(([what, n]) => html`<tr><th scope="row">${what}</th><td class="number">${numbers(n)}</td></tr>`)}</tbody></table></div></details>`)}`
+      : html`<p class="faint">Counters: ${told.counters}.</p>`}
+    ${Object.keys(told.seconds).length > 0 && html`<p class="faint">Judged in ${Object.entries(told.seconds).map(([stage, s]) => `${s.toFixed(2)} s (${stage})`).join(", ")}.</p>`}
     <h3>Source</h3><${Source} hash=${told.source_hash} findings=${told.findings} />
     <p><a href=${link_to({ ...read_place(), output: "" })}>Close</a></p>
   </section>`;
@@ -287,7 +368,7 @@ function Page() {
   return html`<main>
     ${data.effects.map((e) => html`<${Effect} effect=${e} />`)}
     ${data.effects.length === 0 && html`<h1>${count} outputs judged</h1><p>There is no output with a skill among them, so nothing is compared.</p>`}
-    <h2>Speed</h2>${data.speed.map((s) => html`<p>${s.outputs} outputs: ${s.words}.</p>`)}
+    ${data.effects.length === 0 && html`<h2>Speed</h2>${data.speed.map((s) => html`<p>${s.outputs} outputs: ${s.words}.</p>`)}`}
     <h2>Tokens</h2><${Tokens} />
     <${Outputs} place=${place} go=${go} />
     ${place.output && html`<${One} id=${place.output} />`}

@@ -44,6 +44,10 @@ struct run_command {
   bool json = false;
   bool resume = false;
   bool counters = false;
+  bool hot = false;
+  double sustained = 0;
+  std::string suite;  // a file, "" for none
+  bool allow_commands = false;
   cache_choice cache;
 };
 
@@ -54,6 +58,9 @@ struct check_command {
   int schedules = 0;
   bool counters = false;
   std::string test_case;  // to count; "": the largest that is run
+  bool hot = false;
+  double sustained = 0;
+  std::vector<std::string> metrics;
   bool json = false;
   cache_choice cache;
 };
@@ -76,6 +83,7 @@ struct selftest_command {
 
 struct doctor_command {
   bool json = false;
+  bool measure = false;
   cache_choice cache;
 };
 
@@ -178,6 +186,15 @@ inline void add_device(CLI::App& to, std::string& device, std::uint64_t& seed) {
   add_seed(to, seed);
 }
 
+inline void add_timing(CLI::App& to, bool& hot, double& sustained) {
+  to.add_flag("--hot", hot,
+              "on a GPU: time with caches as the call before left them");
+  to.add_option("--sustained", sustained,
+                "on a GPU: time calls back to back as well, for so long")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0.0, 60.0));
+}
+
 inline void add_jobs(CLI::App& to, int& jobs) {
   const unsigned cores = std::thread::hardware_concurrency();
   jobs = cores > 0 ? static_cast<int>(cores) : 1;
@@ -238,6 +255,7 @@ struct words {
         ->required()
         ->type_name("");
     add_device(*to_run, run.device, run.seed);
+    add_timing(*to_run, run.hot, run.sustained);
     add_jobs(*to_run, run.jobs);
     add_cache(*to_run, run.cache);
     to_run
@@ -250,6 +268,17 @@ struct words {
     to_run->add_flag("--counters", run.counters,
                      "keep exact counts of the launches of each output's "
                      "largest public case in its record");
+    auto* const by =
+        to_run
+            ->add_option("--suite", run.suite,
+                         "judge each output by the assertions of this file too: "
+                         "a suite, upskill's skill_meta.json or evals.json")
+            ->type_name("FILE");
+    to_run
+        ->add_flag("--allow-commands", run.allow_commands,
+                   "run the commands that the suite names, as you and with no "
+                   "sandbox; without it they are not judged")
+        ->needs(by);
     to_run->add_flag("--json", run.json,
                      "records as JSON lines on standard output and nothing "
                      "else; kept in a folder only with --out or --resume");
@@ -275,6 +304,12 @@ struct words {
                      "what it was asked for (default: what its manifest says)")
         ->type_name("NAME");
     add_device(*to_check, check.device, check.seed);
+    add_timing(*to_check, check.hot, check.sustained);
+    to_check
+        ->add_option("--metrics", check.metrics,
+                     "on a GPU: counters by CUPTI's names, with commas")
+        ->type_name("NAMES")
+        ->delimiter(',');
     to_check
         ->add_option("--schedules", check.schedules,
                      "run every case with N orders of CTAs and warps, from far "
@@ -336,7 +371,10 @@ struct words {
         "doctor", "say what this machine can do, and what is missing");
     add_cache(*to_doctor, doctor.cache);
     to_doctor->add_flag("--json", doctor.json, "as JSON");
-    to_doctor->footer("Examples:\n  skillbench doctor");
+    to_doctor->add_flag("--measure", doctor.measure,
+                        "time kernels of known cost on a GPU");
+    to_doctor->footer(
+        "Examples:\n  skillbench doctor\n  skillbench doctor --measure");
 
     add_tune();
 

@@ -267,9 +267,15 @@ inline void print_counters(const record& told, const excerpt* from,
     complain(on.error().what);
     return exit_code::broken;
   }
-  const auto told = evaluate(of, known, *on.value(), {.seed = asked.seed,
-                              .schedules = asked.schedules,
-                              .count = {asked.counters, asked.test_case, true}});
+  plan how{.seed = asked.seed,
+           .schedules = asked.schedules,
+           .count = {asked.counters, asked.test_case, true}};
+  how.measure.cold = !asked.hot;
+  how.measure.sustained_seconds = asked.sustained;
+  how.measure.test_case = asked.test_case;
+  if (!asked.metrics.empty()) how.measure.metrics = asked.metrics;
+  if (!opened.value()->no_gpu().empty()) how.no_gpu = opened.value()->no_gpu();
+  const auto told = evaluate(of, known, *on.value(), how);
   if (!told) {
     complain(told.error().what);
     return exit_code::broken;
@@ -287,6 +293,10 @@ inline void print_counters(const record& told, const excerpt* from,
          wrapped(printable(one.reason), out.width() - 2))
       out.line("  " + each);
   print_cases(one, out);
+  if (one.what == outcome::correct)
+    for (const std::string& each :
+         wrapped(printable("speed: " + one.speed), out.width()))
+      out.line(each);
   for (const finding_group& each : grouped(one.findings)) {
     out.line("");
     print_finding(each, of, pieces.found ? &*pieces.found : nullptr, out);

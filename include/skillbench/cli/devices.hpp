@@ -21,6 +21,7 @@
 
 #include <skillbench/child.hpp>
 #include <skillbench/cli/cache.hpp>
+#include <skillbench/cli/gpus.hpp>
 #include <skillbench/compile_cache.hpp>
 #include <skillbench/cuda/library.hpp>
 #include <skillbench/device.hpp>
@@ -51,16 +52,10 @@ class devices {
   // is missing is told once and not for every candidate.
   [[nodiscard]] static result<std::unique_ptr<devices>> open(
       const std::string& wanted, const cache_choice& cache = {"", true}) {
-    if (wanted == "cuda") {
-      const driver_state driver = driver_status();
-      return fault{reason::no_device,
-                   driver.usable
-                       ? "a GPU is here (" + driver.what +
-                             "), but this version cannot run kernels on one "
-                             "yet: use --device ptx"
-                       : driver.what +
-                             "; use --device ptx, which needs none"};
-    }
+    if (wanted == "cuda")  // before anything that costs time
+      if (const driver_state driver = driver_status(); !driver.usable)
+        return fault{reason::no_device,
+                     driver.what + "; use --device ptx, which needs none"};
     auto cuda = find_toolkit();
     if (!cuda) return cuda.error();
     auto program = own_path();
@@ -69,6 +64,20 @@ class devices {
     made->command_.program = std::move(program).value();
     made->command_.arguments = {worker_command};
     made->command_.environment = worker_environment(cuda.value());
+    if (wanted != "ptx") {
+      auto found = gpus::open(
+          made->command_.program, {worker_command, "cuda"}, cuda.value(),
+          {[it = made.get()](pid_t each) { it->add(each); },
+           [it = made.get()](pid_t each) { it->remove(each); }});
+      if (found)
+        made->gpus_ = std::move(found).value();
+      else if (wanted == "cuda")
+        return fault{found.error().why, found.error().what +
+                                            "; use --device ptx, which needs "
+                                            "none"};
+      else
+        made->no_gpu_ = short_words(found.error().what);
+    }
     made->toolkit_ = std::move(cuda).value();
     auto cached = open_cache(cache, made->toolkit_, made->command_.program);
     if (!cached) return cached.error();
@@ -84,14 +93,23 @@ class devices {
     if (!started) return started.error();
     std::unique_ptr<device> made(
         new running(*this, std::move(started).value()));
+    if (gpus_) made = gpus_->make(std::move(made));
     if (cached_.cache)
       made = std::make_unique<cached_device>(std::move(made), *cached_.cache);
     return made;
   }
 
+  // Why --device auto judges on the PTX machine; "" where that was asked for.
+  [[nodiscard]] const std::string& no_gpu() const noexcept { return no_gpu_; }
+  // Of GPUs that are there and not used; "" when all are.
+  [[nodiscard]] std::string gpu_note() const {
+    return gpus_ ? gpus_->note() : "";
+  }
+
   // Ends every child; what waits for one gets reason::child_died.
   void stop() {
     stopped_ = true;
+    if (gpus_) gpus_->stop();
     const std::lock_guard held(lock_);
     for (const pid_t each : children_) {
       // One that was reaped already is no child of ours any more.
@@ -105,7 +123,8 @@ class devices {
   [[nodiscard]] const toolkit& cuda() const noexcept { return toolkit_; }
   // What a verdict depends on besides the output, for key.hpp.
   [[nodiscard]] std::string machine() const {
-    return "PTX machine, CUDA " + toolkit_.version;
+    return (gpus_ ? gpus_->name() : "PTX machine") + ", CUDA " +
+           toolkit_.version;
   }
 
   // What the user is told of the compile cache, or "".
@@ -120,19 +139,29 @@ class devices {
  private:
   devices() = default;
 
+  // Without what the loader said of the driver's library.
+  [[nodiscard]] static std::string short_words(const std::string& what) {
+    return what.substr(0, what.find(" (cannot open"));
+  }
+
+  void add(pid_t each) {
+    const std::lock_guard held(lock_);
+    children_.push_back(each);
+  }
+  void remove(pid_t each) {
+    const std::lock_guard held(lock_);
+    std::erase(children_, each);
+  }
+
   // Leaves the list of children before its process can be reaped and the
   // process number given to another.
   class running final : public device {
    public:
     running(devices& of, std::unique_ptr<remote> child)
         : of_(of), child_(std::move(child)) {
-      const std::lock_guard held(of_.lock_);
-      of_.children_.push_back(child_->process_id());
+      of_.add(child_->process_id());
     }
-    ~running() override {
-      const std::lock_guard held(of_.lock_);
-      std::erase(of_.children_, child_->process_id());
-    }
+    ~running() override { of_.remove(child_->process_id()); }
     running(const running&) = delete;
     running& operator=(const running&) = delete;
 
@@ -164,6 +193,8 @@ class devices {
   std::mutex lock_;
   std::vector<pid_t> children_;
   std::atomic<bool> stopped_ = false;
+  std::string no_gpu_;
+  std::unique_ptr<gpus> gpus_;  // ends before the list of its children
 };
 
 // Set by Ctrl-C and by SIGTERM while a `stop_signals` lives.

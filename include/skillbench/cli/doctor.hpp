@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
+#include <fstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,8 +16,12 @@
 #include <skillbench/cli/arguments.hpp>
 #include <skillbench/cli/cache.hpp>
 #include <skillbench/cli/devices.hpp>
+#include <skillbench/cli/measure.hpp>
 #include <skillbench/cli/text.hpp>
+#include <skillbench/cuda/cupti.hpp>
+#include <skillbench/cuda/driver.hpp>
 #include <skillbench/cuda/library.hpp>
+#include <skillbench/cuda/nvml.hpp>
 #include <skillbench/disk_cache.hpp>
 #include <skillbench/json_text.hpp>
 #include <skillbench/version.hpp>
@@ -96,6 +102,109 @@ struct examined {
   return told;
 }
 
+// Asked of files alone: to read counters takes a context, and this program never
+// makes one.
+[[nodiscard]] inline examined examine_counters(const toolkit* cuda,
+                                               const cuda::driver& driver) {
+  using state = examined::state;
+  examined told{"counters", state::absent, "", ""};
+  if (cuda == nullptr) {
+    told.what = "there is no CUDA toolkit, so no CUPTI";
+    told.remedy = std::string(toolkit_advice);
+    return told;
+  }
+  auto opened = cuda::cupti::open(*cuda);
+  if (!opened) {
+    told.what = opened.error().what;
+    told.remedy = "install the package cuda-cupti";
+    return told;
+  }
+  if (driver.stand_in()) {
+    told.what = "a stand-in for the driver has none";
+    return told;
+  }
+  // What the driver's module says of who may count.
+  std::ifstream in("/proc/driver/nvidia/params");
+  std::string line, restricted;
+  while (std::getline(in, line))
+    if (line.starts_with("RmProfilingAdminOnly:"))
+      restricted = line.substr(line.find(':') + 1);
+  const bool administrators = restricted.find('1') != std::string::npos;
+  if (administrators && ::geteuid() != 0) {
+    told.what = "the driver lets administrators alone read counters";
+    told.remedy =
+        "load the driver with NVreg_RestrictProfilingToAdminUsers=0, or run as "
+        "root; times are measured all the same";
+    return told;
+  }
+  told.how = state::good;
+  told.what = restricted.empty()
+                  ? "CUPTI is there; whether the driver permits counters shows "
+                    "when they are read"
+                  : "CUPTI is there and the driver permits counters";
+  return told;
+}
+
+[[nodiscard]] inline std::vector<examined> examine_gpus(const toolkit* cuda) {
+  using state = examined::state;
+  std::vector<examined> all;
+  const auto driver = cuda::driver::open();
+  if (!driver) return all;
+  const auto count = driver.value().devices();
+  const auto clocks = cuda::nvml::open();
+  for (int i = 0; count && i < count.value(); ++i) {
+    examined told{"GPU " + std::to_string(i), state::good, "", ""};
+    const auto facts = driver.value().facts(i);
+    if (!facts) {
+      told.how = state::absent;
+      told.what = facts.error().what;
+      all.push_back(std::move(told));
+      continue;
+    }
+    const cuda::gpu_facts& it = facts.value();
+    const bool fits = it.major == 9 && it.minor == 0;
+    told.what = fmt::format(
+        "{}, compute capability {}.{}, {} multiprocessors, {} of memory ({:.0f} "
+        "GB/s on paper), {} of second-level cache, ECC {}",
+        it.name, it.major, it.minor, it.multiprocessors,
+        size_words(static_cast<std::uint64_t>(it.memory_bytes)),
+        it.memory_bytes_per_second() / 1e9,
+        size_words(static_cast<std::uint64_t>(it.l2_bytes)),
+        it.ecc ? "on" : "off");
+    if (it.pageable_access)
+      told.what +=
+          "; kernels can reach this system's memory (HMM): a hostile one could "
+          "change what its worker says";
+    if (!fits) {
+      told.how = state::absent;
+      told.remedy = "kernels are judged for compute capability 9.0 (H100, H200)";
+    }
+    const auto handle = clocks ? clocks.value().find(it.uuid)
+                               : result<void*>(clocks.error());
+    if (handle) {
+      const cuda::gpu_state now = clocks.value().state(handle.value());
+      const auto most = clocks.value().most_sm_mhz(handle.value());
+      const auto mig = clocks.value().mig(handle.value());
+      if (now.sm_mhz)
+        told.what += fmt::format("; {} MHz now", *now.sm_mhz);
+      if (most) told.what += fmt::format(" of at most {}", *most);
+      if (now.celsius) told.what += fmt::format(", {} degrees", *now.celsius);
+      if (now.watts) told.what += fmt::format(", {:.0f} W", *now.watts);
+      if (now.reasons && (*now.reasons & cuda::held_back))
+        told.what += ", held back: " + cuda::reason_words(*now.reasons);
+      told.what += mig ? (*mig ? ", MIG on" : ", MIG off") : ", MIG not told";
+      if (mig && *mig)
+        told.remedy = "a MIG slice shares caches and memory with others: times "
+                      "are its own, and counters are not to be had";
+    } else {
+      told.what += "; " + handle.error().what;
+    }
+    all.push_back(std::move(told));
+  }
+  all.push_back(examine_counters(cuda, driver.value()));
+  return all;
+}
+
 [[nodiscard]] inline std::vector<examined> examine(const cache_choice& cache) {
   using state = examined::state;
   std::vector<examined> all;
@@ -146,6 +255,9 @@ struct examined {
                  driver.usable ? ""
                                : "nothing: everything but measured speed works "
                                  "without one"});
+  if (driver.usable)
+    for (examined& each : examine_gpus(cuda ? &cuda.value() : nullptr))
+      all.push_back(std::move(each));
   all.push_back({"isolation", state::good,
                  "a process for each candidate, with an empty environment and "
                  "limits on memory, time and files",
@@ -153,7 +265,48 @@ struct examined {
   return all;
 }
 
+// Alone, so that nothing else uses the GPU meanwhile.
+[[nodiscard]] inline result<std::vector<measured_row>> measure_here() {
+  auto opened = devices::open("cuda", {"", true});
+  if (!opened) return opened.error();
+  auto on = opened.value()->make();
+  if (!on) return on.error();
+  const auto driver = cuda::driver::open();
+  return measure_device(*on.value(), driver && driver.value().stand_in());
+}
+
+[[nodiscard]] inline exit_code tell_measured(const doctor_command& asked,
+                                             stream& out) {
+  const auto all = measure_here();
+  if (!all) {
+    out.line("skillbench: " + printable(all.error().what));
+    return exit_code::broken;
+  }
+  bool fine = true;
+  for (const measured_row& each : all.value()) fine &= each.fine;
+  if (asked.json) {
+    const auto driver = driver_status();
+    const nlohmann::ordered_json made = {{"skillbench", version},
+                                         {"driver", driver.what},
+                                         {"fine", fine},
+                                         {"measured", write_rows(all.value())}};
+    out.line(made.dump(2, ' ', false,
+                       nlohmann::ordered_json::error_handler_t::replace));
+    return fine ? exit_code::fine : exit_code::differs;
+  }
+  for (const measured_row& each : all.value()) {
+    out.line((each.fine ? out.paint(colour::green, "yes    ")
+                        : out.paint(colour::red, "NO     ")) +
+             "  " + out.paint(colour::bold, each.name));
+    for (const std::string& row :
+         wrapped(printable(each.what), out.width() - 9))
+      out.line(std::string(9, ' ') + row);
+  }
+  return fine ? exit_code::fine : exit_code::differs;
+}
+
 [[nodiscard]] inline exit_code tell(const doctor_command& asked, stream& out) {
+  if (asked.measure) return tell_measured(asked, out);
   using state = examined::state;
   const std::vector<examined> all = examine(asked.cache);
   bool usable = true;

@@ -4,6 +4,7 @@
 // Layer   7.
 
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <memory>
 #include <string>
@@ -25,6 +26,7 @@
 #include <skillbench/cli/tune.hpp>
 #include <skillbench/cuda/library.hpp>
 #include <skillbench/device.hpp>
+#include <skillbench/device/cuda.hpp>
 #include <skillbench/version.hpp>
 #include <skillbench/worker.hpp>
 
@@ -46,6 +48,21 @@ struct ptx_machine {
   }
   const auto on = machine.make(cuda.value());
   return serve(*on, requests_descriptor, answers_descriptor) == 0
+             ? exit_code::fine
+             : exit_code::broken;
+}
+
+// A GPU's worker. It proves the GPU before it takes requests.
+[[nodiscard]] inline exit_code serve_gpu(const std::string& ordinal,
+                                         stream& trouble) {
+  const auto cuda = find_toolkit();
+  auto on = cuda ? open_gpu(cuda.value(), std::atoi(ordinal.c_str()))
+                 : result<std::unique_ptr<cuda_device>>(cuda.error());
+  if (!on) {
+    trouble.line(printable(on.error().what));
+    return exit_code::broken;
+  }
+  return serve(*on.value(), requests_descriptor, answers_descriptor) == 0
              ? exit_code::fine
              : exit_code::broken;
 }
@@ -110,6 +127,8 @@ struct ptx_machine {
                                         words + count);
     if (args.size() == 1 && args.front() == worker_command)
       return static_cast<int>(serve_as_worker(machine, trouble));
+    if (args.size() == 3 && args[0] == worker_command && args[1] == "cuda")
+      return static_cast<int>(serve_gpu(args[2], trouble));
     code = run_program(args, machine, out, trouble);
   } catch (const std::exception& problem) {
     trouble.line("skillbench: a bug of ours, please report it: " +

@@ -6,13 +6,9 @@
 // Streams The view of a terminal, or one report with `-` for its file, to
 //         standard output; troubles to standard error.
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <cstdio>
-#include <fstream>
 #include <iterator>
 #include <map>
 #include <optional>
@@ -34,6 +30,7 @@
 #include <skillbench/reports/junit.hpp>
 #include <skillbench/reports/markdown.hpp>
 #include <skillbench/run_difference.hpp>
+#include <skillbench/whole_file.hpp>
 
 namespace skillbench::cli {
 
@@ -134,6 +131,71 @@ inline void print_comparisons(std::span<const comparison> all,
   rows.print(out);
 }
 
+// What stands beside the verdict and decides nothing.
+inline void print_numbers(const comparison& of, stream& out) {
+  const auto percent = [](double share) {
+    return fmt::format("{:.0f}%", 100 * share);
+  };
+  const auto correct = [&](const rungs& arm) {
+    const rate seen = correct_rate(arm, false);
+    const auto at95 = wilson(seen);
+    return at95 ? percent(seen.value()) + fmt::format(" ({:.0f} to {:.0f})",
+                                                      100 * at95->low,
+                                                      100 * at95->high)
+                : std::string("-");
+  };
+  table rows({"", "with the skill", "without"});
+  rows.add({"correct (95%)", correct(of.with), correct(of.without)});
+  for (const pass_at_seen& each : of.pass_at)
+    if (each.k > 1)
+      rows.add({fmt::format("one of {} correct", each.k), percent(each.with),
+                percent(each.without)});
+  if (of.cost_with.counted + of.cost_without.counted > 0) {
+    const auto mean = [](const arm_cost& arm) {
+      return arm.counted == 0
+                 ? std::string("not reported")
+                 : fmt::format("{:.0f}",
+                               arm.tokens / static_cast<double>(arm.counted));
+    };
+    const auto each = [](const arm_cost& arm) {
+      return arm.per_correct         ? fmt::format("{:.0f}", *arm.per_correct)
+             : arm.counted == 0      ? std::string("not reported")
+                                     : std::string("none is correct");
+    };
+    rows.add({"tokens an output", mean(of.cost_with), mean(of.cost_without)});
+    rows.add({"tokens a correct one", each(of.cost_with),
+              each(of.cost_without)});
+  }
+  for (std::size_t i = 0; i < of.speed.with.size(); ++i)
+    if (speed_steps[i] > 0)
+      rows.add({fmt::format("over {:g}x the baseline", speed_steps[i]),
+                percent(of.speed.with[i]), percent(of.speed.without[i])});
+  out.line("");
+  rows.print(out);
+  if (!of.speed.missing.empty()) {
+    print_wrapped("Speed: " + of.speed.missing + ".", out);
+  } else {
+    std::string words =
+        of.speed.predicted ? "Speed is predicted" : "Speed is measured";
+    words += ", against the family's baseline";
+    if (of.speed.ratio)
+      words += fmt::format(
+          "; a correct kernel of the skill is {:.2f} times as fast as one "
+          "without (95%: {:.2f} to {:.2f}, over {})",
+          of.speed.ratio->value, of.speed.ratio->at95.low,
+          of.speed.ratio->at95.high, plural(of.speed.tasks, "task"));
+    print_wrapped(words + ".", out);
+  }
+  if (of.paired)
+    print_wrapped(
+        fmt::format("Of {} only the skill solved {}, only the baseline {} "
+                    "(McNemar, {}).",
+                    plural(of.paired->pairs, "pair"), of.paired->only_with,
+                    of.paired->only_without,
+                    effect_detail::p_words(of.paired->p)),
+        out);
+}
+
 inline void print_effect(const effect& of, stream& out) {
   if (!of.skill.empty())
     out.line(out.paint(colour::bold, printable(of.skill)));
@@ -141,6 +203,7 @@ inline void print_effect(const effect& of, stream& out) {
                 colour_of(of.over_all.said));
   out.line("");
   print_funnel(of.over_all, out);
+  print_numbers(of.over_all, out);
   print_comparisons(of.by_model, "By model", out);
   print_comparisons(of.by_stratum, "By task", out);
   if (of.by_model.size() > 1 || of.by_stratum.size() > 1)
@@ -183,8 +246,7 @@ inline void print_noise(const std::vector<record>& records, std::uint64_t seed,
 
 // ---- files --------------------------------------------------------------------
 
-// Whole or not at all: beside the file first, then in its place. "-" is
-// standard output.
+// "-" is standard output.
 [[nodiscard]] inline std::optional<std::string> write_file(
     const std::string& path, const std::string& text, stream& out) {
   if (path == "-") {
@@ -193,21 +255,8 @@ inline void print_noise(const std::vector<record>& records, std::uint64_t seed,
                        : std::optional<std::string>(
                              "standard output takes no more");
   }
-  const std::string beside = path + ".part-" + std::to_string(::getpid());
-  {
-    std::ofstream to(beside, std::ios::binary | std::ios::trunc);
-    to.write(text.data(), static_cast<std::streamsize>(text.size()));
-    to.close();
-    if (!to) {
-      std::remove(beside.c_str());
-      return "cannot write " + path;
-    }
-  }
-  if (std::rename(beside.c_str(), path.c_str()) != 0) {
-    std::remove(beside.c_str());
-    return "cannot write " + path;
-  }
-  return std::nullopt;
+  const auto written = write_whole(path, text);
+  return written ? std::nullopt : std::optional(written.error().what);
 }
 
 // The records of all paths; nothing when a path cannot be read at all.
@@ -255,6 +304,8 @@ inline void print_noise(const std::vector<record>& records, std::uint64_t seed,
   if (!gathered) return exit_code::misuse;
   const std::vector<record>& records = gathered->records;
   const std::vector<effect> effects = effects_of(records, asked.seed);
+  std::size_t lost = 0;
+  for (const std::string& path : paths) lost += count_not_tried(path);
 
   std::vector<std::vector<gate_told>> gates;
   bool holds = true;
@@ -287,14 +338,25 @@ inline void print_noise(const std::vector<record>& records, std::uint64_t seed,
     return found;
   };
   const bool fine =
-      write(asked.html, [&] { return html_report(records, effects, source); }) &&
-      write(asked.markdown, [&] { return markdown_report(records); }) &&
+      write(asked.html,
+            [&] {
+              html_limits limits;
+              limits.not_tried = lost;
+              return html_report(records, effects, source, limits);
+            }) &&
+      write(asked.markdown,
+            [&] {
+              std::string text;
+              for (const effect& each : effects) text += markdown_effect(each);
+              if (lost > 0) text += not_tried_words(lost) + "\n\n";
+              return text + markdown_report(records);
+            }) &&
       write(asked.csv, [&] { return csv_report(records); }) &&
       write(asked.junit, [&] { return junit_report(records); });
   if (!fine) return exit_code::broken;
 
   if (asked.json) {
-    out.line(write_effects(effects, records.size(), gates));
+    out.line(write_effects(effects, records.size(), gates, lost));
   } else if (!written) {
     for (std::size_t i = 0; i < effects.size(); ++i) {
       if (i > 0) out.line("");
@@ -306,6 +368,11 @@ inline void print_noise(const std::vector<record>& records, std::uint64_t seed,
       print_wrapped("No skill to compare: an effect needs outputs of the arms "
                     "with_skill and baseline.",
                     out);
+    }
+    print_assertions(records, out);
+    if (lost > 0) {
+      out.line("");
+      print_wrapped(not_tried_words(lost), out);
     }
     if (asked.aa) print_noise(records, asked.seed, out);
   }

@@ -7,12 +7,14 @@
 // Lasting A record is in the folder as soon as it is made. Whatever ends the
 //         program, `--resume` goes on from there.
 
+#include <algorithm>
 #include <cstddef>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include <skillbench/assert_output.hpp>
 #include <skillbench/campaign.hpp>
 #include <skillbench/cli/arguments.hpp>
 #include <skillbench/cli/cache.hpp>
@@ -22,6 +24,7 @@
 #include <skillbench/cli/text.hpp>
 #include <skillbench/earlier.hpp>
 #include <skillbench/json_record.hpp>
+#include <skillbench/json_suite.hpp>
 #include <skillbench/key.hpp>
 #include <skillbench/records.hpp>
 #include <skillbench/samples.hpp>
@@ -59,9 +62,25 @@ struct run_folder {
              : "; --out names another folder";
 }
 
+// A suite with the text that it was read from.
+struct read_suite_file {
+  std::string text;
+  suite told;
+};
+
+[[nodiscard]] inline result<read_suite_file> suite_of(const std::string& path) {
+  auto text = gathering::read_text(path);
+  if (!text) return text.error();
+  auto told = read_suite(text.value());
+  if (!told)
+    return fault{told.error().why, path + ": " + told.error().what};
+  return read_suite_file{std::move(text).value(), std::move(told).value()};
+}
+
 // What the table and the reasons under it do not need.
 inline void shorten(record& told) {
   told.source = {};
+  told.ptx = {};
   told.findings = {};
   told.kernels = {};
   told.cases = {};
@@ -95,6 +114,25 @@ inline void shorten(record& told) {
     return exit_code::misuse;
   }
 
+  std::optional<read_suite_file> by;
+  if (!asked.suite.empty()) {
+    auto read = suite_of(asked.suite);
+    if (!read) {
+      complain(trouble, read.error().what);
+      return exit_code::misuse;
+    }
+    by = std::move(read).value();
+    for (const suite_case& each : by->told.cases)
+      if (std::none_of(given.samples.begin(), given.samples.end(),
+                       [&](const sample& one) {
+                         return one.task == (each.family.empty() ? each.id
+                                                                 : each.family);
+                       }))
+        complain(trouble, asked.suite + ": case " + each.id +
+                              " is of none of these outputs: its family, or its "
+                              "id where it has none, is no task of theirs");
+  }
+
   auto opened = devices::open(asked.device, asked.cache);
   if (!opened) {
     complain(trouble, opened.error().what);
@@ -103,6 +141,8 @@ inline void shorten(record& told) {
   devices& on = *opened.value();
   if (const std::string note = on.cache_note(); !note.empty())
     complain(trouble, note);
+  if (const std::string note = on.gpu_note(); !note.empty())
+    complain(trouble, "not every GPU is used: " + note);
 
   // Opened before anything is judged: a folder that cannot be written must not
   // cost an hour first.
@@ -125,21 +165,33 @@ inline void shorten(record& told) {
   std::vector<record> records;
   progress_line line(trouble);
   std::size_t faults = 0, written = 0;
+  std::vector<not_tried> lost;
 
   campaign_plan how;
   how.each.seed = asked.seed;
   how.each.count = {asked.counters, "", false};
+  if (!on.no_gpu().empty()) how.each.no_gpu = on.no_gpu();
+  how.each.measure.cold = !asked.hot;
+  how.each.measure.sustained_seconds = asked.sustained;
   how.jobs = asked.jobs;
   how.make_device = [&] { return on.make(); };
   how.key = [&](const sample& of) -> std::string {
     const family* const asked_for = find_family(known, of.task);
-    return asked_for == nullptr
-               ? ""
-               // A record without counters is not one with them.
-               : verdict_key(of, *asked_for,
-                             on.machine() + (asked.counters ? ", counters" : ""),
-                             asked.seed);
+    if (asked_for == nullptr) return "";
+    // A record without counters is not one with them, nor is one that was
+    // judged by another suite.
+    std::string machine = on.machine() + (asked.counters ? ", counters" : "");
+    if (by)
+      machine += ", suite " + assertion_key(by->told, by->text,
+                                            asked.allow_commands, of);
+    return verdict_key(of, *asked_for, machine, asked.seed);
   };
+  if (by) {
+    how.each.keep_ptx = true;
+    how.add = [&](const sample& of, record& told) {
+      judge_assertions(told, of, by->told, asked.allow_commands);
+    };
+  }
   if (in && in->earlier) how.earlier = &*in->earlier;
   how.watch = [&](const progress& now) {
     if (now.all > 0) line.show(now);
@@ -162,6 +214,8 @@ inline void shorten(record& told) {
                  const result<record>& one) -> result<done> {
     if (!one) {
       ++faults;
+      lost.push_back({of.id.empty() ? of.path : of.id, one.error().why,
+                      one.error().what});
       line.clear();
       complain(trouble, (of.id.empty() ? of.path : of.id) +
                             " could not be tried: " + one.error().what);
@@ -186,10 +240,22 @@ inline void shorten(record& told) {
   if (in)
     if (const auto safe = in->kept.sync(); !safe && !ended_by)
       ended_by = safe.error();
+  if (in)
+    if (const auto told = write_not_tried(folder, lost); !told && !ended_by)
+      ended_by = told.error();
   line.end();
   tell_caches(on.cache_words(), references, trouble);
 
-  if (!asked.json) print_summary(records, out);
+  if (!asked.json) {
+    print_summary(records, out);
+    print_assertions(records, out);
+    if (!on.no_gpu().empty() && !records.empty())
+      for (const std::string& row : wrapped(
+               printable("Judged on the PTX machine, speed not measured: " +
+                         on.no_gpu()),
+               std::max<std::size_t>(out.width(), 42)))
+        out.line(row);
+  }
   if (in && !asked.json && !records.empty())
     out.line("\n" + printable(where_records_are(records.size(), written, folder,
                                                 in->kept.path())));

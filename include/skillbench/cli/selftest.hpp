@@ -203,6 +203,7 @@ struct selftest_file {
 
   campaign_plan how;
   how.each.seed = asked.seed;
+  how.each.measure.wanted = false;
   how.jobs = asked.jobs;
   how.make_device = [&] { return on.make(); };
   how.watch = [&](const progress& now) { line.show(now); };

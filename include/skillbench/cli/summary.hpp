@@ -65,6 +65,50 @@ inline void print_rungs(std::span<const record> records, stream& out) {
   all.print(out);
 }
 
+// How often each assertion of a suite held, by arm; nothing where there is none.
+inline void print_assertions(std::span<const record> records, stream& out) {
+  struct counts {
+    std::size_t passed = 0, judged = 0, all = 0;
+  };
+  std::vector<std::string> order, arms;
+  std::map<std::string, std::map<std::string, counts>> seen;
+  for (const record& one : records)
+    for (const told_assertion& each : one.assertions) {
+      const auto [at, fresh] = seen.try_emplace(each.what);
+      if (fresh) order.push_back(each.what);
+      if (std::find(arms.begin(), arms.end(), one.of.arm) == arms.end())
+        arms.push_back(one.of.arm);
+      counts& in = at->second[one.of.arm];
+      using judged = assertion_result::verdict;
+      in.passed += each.said == judged::passed;
+      in.judged += each.said != judged::not_judged;
+      ++in.all;
+    }
+  if (order.empty()) return;
+  std::sort(arms.begin(), arms.end());
+  std::vector<std::string> heads{"assertion"};
+  for (const std::string& arm : arms)
+    heads.push_back(arm.empty() ? "passed" : shortened(printable(arm), 24));
+  table rows(heads);
+  for (const std::string& what : order) {
+    std::vector<std::string> row{shortened(printable(what), 48)};
+    for (const std::string& arm : arms) {
+      const counts& in = seen[what][arm];
+      std::string words = in.judged == 0
+                              ? std::string("not judged")
+                              : std::to_string(in.passed) + " of " +
+                                    std::to_string(in.judged);
+      if (in.judged > 0 && in.judged < in.all)
+        words += ", " + std::to_string(in.all - in.judged) + " not judged";
+      row.push_back(in.all == 0 ? "-" : words);
+    }
+    rows.add(std::move(row));
+  }
+  out.line("");
+  out.line(out.paint(colour::bold, "Assertions"));
+  rows.print(out);
+}
+
 // One output that is not correct, with its reason, in lines of the stream's
 // width.
 inline void print_reason(const record& one, stream& out) {

@@ -267,6 +267,12 @@ class library {
   return {"CUDA_PATH=" + found.root};
 }
 
+// What the loader is asked for: a path where SKILLBENCH_DRIVER names one.
+[[nodiscard]] inline std::string driver_name() {
+  const char* const told = std::getenv("SKILLBENCH_DRIVER");
+  return told && *told ? told : "libcuda.so.1";
+}
+
 struct driver_state {
   bool usable = false;  // there is a driver and at least one GPU
   int devices = 0;
@@ -278,7 +284,7 @@ struct driver_state {
 [[nodiscard]] inline driver_state driver_status() {
   driver_state told;
   const result<library> driver =
-      library::open("libcuda.so.1", library::lifetime::process);
+      library::open(driver_name(), library::lifetime::process);
   if (!driver) {
     told.what =
         "no GPU can be used: there is no NVIDIA driver on this machine (" +

@@ -1,7 +1,7 @@
 #pragma once
 // device/ptx.hpp: the PTX machine as a device.
 //
-// Layer   4. Includes device.hpp, inputs.hpp and the doors cuda/nvrtc, ptx/*.
+// Layer   4. Includes device.hpp, device/compiler.hpp, inputs.hpp and the door ptx/*.
 // Units   bytes. One launch sequence may touch `most_memory` bytes of tensors,
 //         shadows included; a tensor costs only the pages that are touched.
 // Errors  see device.hpp; the PTX of a candidate that cannot be read is
@@ -9,10 +9,8 @@
 
 #include <algorithm>
 #include <bit>
-#include <chrono>
 #include <cstdint>
 #include <cstring>
-#include <ctime>
 #include <map>
 #include <memory>
 #include <optional>
@@ -21,8 +19,8 @@
 #include <vector>
 
 #include <skillbench/cuda/library.hpp>
-#include <skillbench/cuda/nvrtc.hpp>
 #include <skillbench/device.hpp>
+#include <skillbench/device/compiler.hpp>
 #include <skillbench/h100.hpp>
 #include <skillbench/inputs.hpp>
 #include <skillbench/ptx/decoder.hpp>
@@ -41,43 +39,13 @@ class ptx_device : public device {
   // `most_bytes`: of tensors and their shadows, of one launch sequence. `cold`:
   // how many instructions are interpreted before native code is made of the rest.
   explicit ptx_device(toolkit from, std::uint64_t most_bytes = most_memory, ptx::native how = ptx::native::checked, std::uint64_t cold = ptx::launch_plan{}.cold)
-      : toolkit_(std::move(from)), most_bytes_(most_bytes), how_(how), cold_(cold) {}
+      : compiler_(std::move(from)), most_bytes_(most_bytes), how_(how), cold_(cold) {}
 
   [[nodiscard]] std::string name() const override { return "PTX machine"; }
   [[nodiscard]] std::string target() const override { return "sm_90a"; }
 
   [[nodiscard]] result<image> compile(const compile_request& asked) override {
-    if (!compiler_) {
-      auto opened = nvrtc::open(toolkit_);
-      if (!opened) return opened.error();
-      compiler_.emplace(std::move(opened).value());
-    }
-    const double before = cpu_seconds();
-    auto answer = compiler_->compile(asked.source, asked.entries, asked.target, asked.line_info);
-    if (!answer) return answer.error();
-    const nvrtc_answer& got = answer.value();
-    image out;
-    out.ok = got.ok;
-    out.ptx = got.ptx;
-    out.log = got.log;
-    out.log_cut = got.log_cut;
-    out.gave_up = got.gave_up;
-    for (std::size_t i = 0; i < asked.entries.size(); ++i) {
-      kernel_image k;
-      k.entry = asked.entries[i];
-      if (i < got.lowered.size()) k.lowered = got.lowered[i];
-      if (i < got.resources.size()) {
-        const kernel_resources& r = got.resources[i];
-        k.registers = r.registers;
-        k.spill_stores = r.spill_stores;
-        k.spill_loads = r.spill_loads;
-        k.stack_bytes = r.stack_bytes;
-        k.static_shared = r.static_shared;
-      }
-      out.kernels.push_back(std::move(k));
-    }
-    out.cpu_seconds = cpu_seconds() - before;
-    return out;
+    return compiler_.compile(asked);
   }
 
   [[nodiscard]] result<done> load(const std::string& text) override {
@@ -93,11 +61,11 @@ class ptx_device : public device {
 
   [[nodiscard]] result<run_report> run(const job& asked) override {
     if (!loaded_) return fault{reason::bad_argument, "a run without a loaded module"};
-    const double before = cpu_seconds();
+    const double before = thread_cpu_seconds();
     run_report out;
     ptx::memory global(most_bytes_);
     global.set_poison(mix(asked.seed, "poison") | 0x8000800080008001ull);
-    if (auto placed = place_module(global); !placed) return placed.error();
+    if (auto placed = place_module(*loaded_, global); !placed) return placed.error();
     const std::size_t first = global.count();
     if (auto placed = place_buffers(global, asked); !placed) return placed.error();
 
@@ -148,31 +116,17 @@ class ptx_device : public device {
     tell_gate(asked, out);
     tell_printed(out);
     asked.ctas.empty() ? collect(global, first, asked, out) : collect_written(global, first, asked, out);
-    out.cpu_seconds = cpu_seconds() - before;
+    out.cpu_seconds = thread_cpu_seconds() - before;
     return out;
   }
 
- private:
-  // Of the calling thread, so that other workers of the process do not count.
-  [[nodiscard]] static double cpu_seconds() {
-    timespec t{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
-  }
-
-  // A launch that ended early leaves nothing for the next one to stand on.
-  [[nodiscard]] static bool aborted(ptx::watch& seen) {
-    for (const auto& f : seen.findings())
-      if (f.kind == code::deadlock || f.kind == code::trap) return true;
-    return seen.enough();
-  }
-
-  result<done> place_module(ptx::memory& global) {
-    const auto variables = ptx::module_variables(*loaded_);
+  // A module's variables take the first places of a memory, in order.
+  [[nodiscard]] static result<done> place_module(const ptx::module& of, ptx::memory& global) {
+    const auto variables = ptx::module_variables(of);
     std::map<std::string, std::uint64_t> places;
     for (std::size_t i = 0; i < variables.size(); ++i) places[variables[i]->name] = ptx::module_variable_address(i);
-    for (std::size_t i = 0; i < loaded_->functions.size(); ++i)
-      if (loaded_->functions[i].defined) places.try_emplace(loaded_->functions[i].name, ptx::function_address(i));
+    for (std::size_t i = 0; i < of.functions.size(); ++i)
+      if (of.functions[i].defined) places.try_emplace(of.functions[i].name, ptx::function_address(i));
     for (const ptx::variable* v : variables) {
       const std::int64_t bytes = std::max<std::int64_t>(ptx::variable_bytes(*v), 1);
       if (static_cast<std::uint64_t>(bytes) > most_memory)
@@ -204,6 +158,14 @@ class ptx_device : public device {
       global.add(std::move(a), 0);
     }
     return done{};
+  }
+
+ private:
+  // A launch that ended early leaves nothing for the next one to stand on.
+  [[nodiscard]] static bool aborted(ptx::watch& seen) {
+    for (const auto& f : seen.findings())
+      if (f.kind == code::deadlock || f.kind == code::trap) return true;
+    return seen.enough();
   }
 
   static result<done> place_buffers(ptx::memory& global, const job& asked) {
@@ -506,11 +468,10 @@ class ptx_device : public device {
     }
   };
 
-  toolkit toolkit_;
+  device_compiler compiler_;
   std::uint64_t most_bytes_ = most_memory;
   ptx::native how_;
   std::uint64_t cold_;
-  std::optional<nvrtc> compiler_;
   std::unique_ptr<ptx::module> loaded_;
   std::vector<finding> gate_findings_;
   bool gated_ = false;

@@ -49,6 +49,7 @@ struct remote_limits {
   request_limits compile{60, 60};
   request_limits load{60, 60};
   request_limits run{600, 0};
+  request_limits time{300, 0};
 };
 
 class remote final : public device {
@@ -146,6 +147,41 @@ class remote final : public device {
                      "its answer holds an output that was not asked for");
     }
     return told;
+  }
+
+  [[nodiscard]] result<timing_report> time(
+      const timing_request& asked) override {
+    std::uint64_t most = most_text;
+    for (const job& set : asked.candidate.sets)
+      for (const buffer& each : set.buffers)
+        if (comes_back(each.use) && each.bytes() > 0)
+          most += 4 * static_cast<std::uint64_t>(each.bytes());
+    auto told = ask<timing_report>(wire::message::time, "time",
+                                   wire::encode(asked), limits_.time,
+                                   std::min(most, wire::most_frame_bytes));
+    if (!told) return told;
+    for (const timed_output& of : told.value().outputs) {
+      const bool known = of.set < asked.candidate.sets.size();
+      for (const output_bytes& each : of.outputs) {
+        const auto at = static_cast<std::size_t>(each.buffer);
+        const bool fits =
+            known && each.buffer >= 0 && each.first == 0 &&
+            at < asked.candidate.sets[of.set].buffers.size() &&
+            comes_back(asked.candidate.sets[of.set].buffers[at].use) &&
+            static_cast<std::int64_t>(each.bytes.size()) ==
+                asked.candidate.sets[of.set].buffers[at].bytes();
+        if (!fits)
+          return ended(reason::child_protocol, "time",
+                       "its answer holds an output that was not asked for");
+      }
+    }
+    return told;
+  }
+
+  // Asks for no more than an answer. False: the process is gone.
+  [[nodiscard]] bool answers() {
+    return static_cast<bool>(ask<wire::greeting_text>(
+        wire::message::greeting, "greeting", {}, limits_.start, most_text));
   }
 
   // CPU time that the process has used since it was started.

@@ -1,0 +1,235 @@
+#pragma once
+// time.hpp: how fast is a candidate that is right, against its family's baseline?
+//
+// Layer   5. Runs on any device of layer 4 that measures.
+// Units   nanoseconds; a ratio is baseline over candidate.
+// Order   A candidate is checked first; an unchecked kernel has no speed. Every
+//         timed call has other contents than the one before, and its output is
+//         held to the reference in `verified_rows` rows, chosen by a seed that no
+//         kernel can see, after the call. The baseline works on contents of its
+//         own, so that its memory holds no answer.
+// Errors  Nothing here is a fault of the candidate's unless a finding says so. A
+//         device that cannot measure leaves `why_not`.
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <skillbench/candidate.hpp>
+#include <skillbench/check.hpp>
+#include <skillbench/device.hpp>
+#include <skillbench/family.hpp>
+#include <skillbench/fault.hpp>
+#include <skillbench/finding.hpp>
+#include <skillbench/inputs.hpp>
+#include <skillbench/launches.hpp>
+#include <skillbench/record.hpp>
+#include <skillbench/timing.hpp>
+
+namespace skillbench {
+
+struct measuring {
+  bool wanted = true;      // where the device measures
+  bool cold = true;
+  double sustained_seconds = 0;
+  stopping limits = {.seconds = 3};
+  std::string test_case;   // a public one; "": the largest
+  std::vector<std::string> metrics = default_metrics();
+};
+
+inline constexpr std::uint64_t timed_sets = 4;
+inline constexpr std::int64_t verified_rows = 256;
+
+// A candidate compiled for one element type, with its setting.
+struct built {
+  const candidate* from = nullptr;
+  const setting* chosen = nullptr;
+  const image* made = nullptr;
+};
+
+struct timed {
+  timed_case told;
+  std::vector<finding> findings;
+};
+
+namespace timing_words {
+
+// `some` rows of `rows`, each once, in order.
+[[nodiscard]] inline std::vector<std::int64_t> drawn_rows(std::int64_t rows, std::int64_t some, std::uint64_t seed) {
+  std::vector<std::int64_t> made;
+  if (rows <= some) {
+    for (std::int64_t row = 0; row < rows; ++row) made.push_back(row);
+    return made;
+  }
+  for (std::uint64_t n = 0; static_cast<std::int64_t>(made.size()) < some; ++n) {
+    const auto row = static_cast<std::int64_t>(mix(seed, n) % static_cast<std::uint64_t>(rows));
+    const auto at = std::lower_bound(made.begin(), made.end(), row);
+    if (at == made.end() || *at != row) made.insert(at, row);
+  }
+  return made;
+}
+
+}  // namespace timing_words
+
+// The bytes that a case cannot do without: inputs that are named and outputs, once.
+struct traffic {
+  double read = 0, written = 0;
+};
+[[nodiscard]] inline traffic traffic_of(const job& of) {
+  traffic made;
+  for (const buffer& each : of.buffers) {
+    if (each.use == role::input || each.use == role::both) made.read += static_cast<double>(each.bytes());
+    if (each.use == role::output || each.use == role::both) made.written += static_cast<double>(each.bytes());
+  }
+  return made;
+}
+
+// Holds one output of a timed call to the reference, in some rows.
+[[nodiscard]] inline result<output_verdict> judge_rows(const family& asked, const test_case& of, const argument& output, element type, std::uint64_t seed, std::string_view bytes,
+                                                       std::span<const std::int64_t> rows) {
+  const auto shape = shape_of(output, of);
+  if (!shape) return shape.error();
+  const std::int64_t width = std::max<std::int64_t>(shape.value().width(), 1);
+  const std::size_t row_bytes = static_cast<std::size_t>(width) * size_of(type);
+  output_verdict all;
+  for (const std::int64_t row : rows) {
+    const std::size_t at = static_cast<std::size_t>(row) * row_bytes;
+    if (at + row_bytes > bytes.size()) return fault{reason::child_protocol, "a timed output is shorter than its tensor"};
+    auto one = judge_part(asked, of, output, type, seed, row * width, std::as_bytes(std::span(bytes.data() + at, row_bytes)), nullptr);
+    if (!one) return one.error();
+    all.seen.add(one.value().seen, 0);
+    if (one.value().wrong && !all.wrong) all.wrong = std::move(one.value().wrong);
+  }
+  return all;
+}
+
+[[nodiscard]] inline timed time_case(const built& ours, const built& baseline, const family& asked, const test_case& of, element type, device& on, std::uint64_t seed, const measuring& how) {
+  timed made;
+  made.told.test_case = of.name;
+  made.told.element_type = name(type);
+  made.told.cold = how.cold;
+  made.told.device = on.name();
+  const auto not_done = [&](const std::string& why) {
+    made.told.why_not = why;
+    return made;
+  };
+
+  timing_request request;
+  request.cold = how.cold;
+  request.limits = how.limits;
+  request.sustained_seconds = how.sustained_seconds;
+  request.metrics = how.metrics;
+  const std::uint64_t ours_seed = mix(seed, "timed"), theirs_seed = mix(seed, "timed baseline");
+  const auto seed_of = [](std::uint64_t from, std::uint64_t set) { return mix(from, set); };
+  for (const auto& [what, from, into] : {std::tuple(&ours, ours_seed, &request.candidate), std::tuple(&baseline, theirs_seed, &request.baseline)}) {
+    if (what->made == nullptr) continue;
+    into->ptx = what->made->ptx;
+    for (std::uint64_t set = 0; set < timed_sets; ++set) {
+      auto planned = plan_case(*what->from, *what->chosen, *what->made, asked, of, type, seed_of(from, set));
+      if (!planned) return not_done(planned.error().what);
+      if (!planned.value().refused.empty()) return not_done(planned.value().refused.front().what);
+      into->sets.push_back(std::move(planned.value().asked));
+    }
+  }
+  if (baseline.made != nullptr) made.told.baseline = "baseline.cu";
+
+  auto measured = on.time(request);
+  if (!measured) return not_done(measured.error().what);
+  timing_report& report = measured.value();
+  const std::string held_against = made.told.baseline;
+  made.told = std::move(report.told);
+  made.told.test_case = of.name;
+  made.told.element_type = name(type);
+  made.told.baseline = held_against;
+  const auto tell = [&](finding each) {
+    each.test_case = of.name;
+    each.element_type = name(type);
+    made.findings.push_back(std::move(each));
+  };
+  for (finding& each : report.findings) tell(std::move(each));
+  if (!made.findings.empty()) return not_done("a timed call went wrong");
+
+  bindings known(of.integers.begin(), of.integers.end());
+  known.emplace_back("sizeof_T", static_cast<std::int64_t>(size_of(type)));
+  if (const auto value = asked.operations.evaluate(known)) made.told.operations = static_cast<double>(value.value());
+  const traffic moved = traffic_of(request.candidate.sets.front());
+  made.told.bytes = moved.read + moved.written;
+  made.told.peak_bytes = report.rates.bytes_per_second;
+  made.told.peak_operations = report.rates.operations_per_second;
+  made.told.floor = floor_of(moved.read, moved.written, made.told.operations, report.rates, how.cold);
+
+  // Which rows are looked at is drawn now that the calls are over.
+  const std::uint64_t drawn = mix(seed, "rows of timed calls");
+  for (const timed_output& each : report.outputs) {
+    for (const argument& output : asked.arguments) {
+      if (output.kind != argument::type::output) continue;
+      const job& todo = request.candidate.sets[each.set];
+      const auto given = std::find_if(each.outputs.begin(), each.outputs.end(), [&](const output_bytes& one) {
+        return todo.buffers[static_cast<std::size_t>(one.buffer)].name == output.name;
+      });
+      const auto shape = shape_of(output, of);
+      if (given == each.outputs.end() || !shape) return not_done("the device gave no bytes for output `" + output.name + "` of a timed call");
+      const std::int64_t rows = shape.value().elements / std::max<std::int64_t>(shape.value().width(), 1);
+      const auto picked = timing_words::drawn_rows(rows, verified_rows, mix(drawn, each.set));
+      auto verdict = judge_rows(asked, of, output, type, seed_of(ours_seed, each.set), given->bytes, picked);
+      if (!verdict) return not_done(verdict.error().what);
+      made.told.verified_rows += picked.size();
+      if (!verdict.value().wrong) continue;
+      verdict.value().wrong->what.insert(0, "in a timed call: ");
+      tell(std::move(*verdict.value().wrong));
+      return not_done("the output of a timed call is wrong");
+    }
+  }
+  if (report.not_kept > 0)
+    return not_done(std::to_string(report.not_kept) + " timed calls left other bits than those that were held to the reference");
+
+  const centre seen = candidate_time(made.told);
+  if (!made.told.fake && seen.count > 0 && seen.median < made.told.floor) {
+    finding impossible;
+    impossible.kind = code::impossible_time;
+    impossible.weight = severity::cheats;
+    impossible.what = "A call takes " + check_words::number(seen.median / 1000) + " us; to read the inputs once, or to do the operations, takes at least " +
+                      check_words::number(made.told.floor / 1000) + " us on this GPU.";
+    tell(std::move(impossible));
+  }
+  return made;
+}
+
+// The public case to time: the one that is asked for, or the largest.
+[[nodiscard]] inline const test_case* timed_case_of(const family& asked, const std::string& wanted) {
+  const auto sorted = smallest_first(asked, asked.cases);
+  if (!sorted || sorted.value().empty()) return nullptr;
+  if (wanted.empty()) return sorted.value().back();
+  for (const test_case* each : sorted.value())
+    if (each->name == wanted) return each;
+  return nullptr;
+}
+
+// "1.43 times the baseline in float, 1.40 in half", or why there is no speed.
+[[nodiscard]] inline std::string speed_words(std::span<const timed_case> all) {
+  std::string told, missing;
+  bool fake = false;
+  for (const timed_case& each : all) {
+    fake |= each.fake;
+    if (!each.why_not.empty()) {
+      missing += (missing.empty() ? "" : "; ") + each.element_type + ": " + each.why_not;
+      continue;
+    }
+    const centre ratio = speed_ratio(each);
+    char text[64];
+    if (ratio.count > 0)
+      std::snprintf(text, sizeof text, "%.2f times the baseline", ratio.median);
+    else
+      std::snprintf(text, sizeof text, "%.1f us", candidate_time(each).median / 1000);
+    told += (told.empty() ? "" : ", ") + std::string(text) + " in " + each.element_type;
+  }
+  if (told.empty()) return "not measured: " + (missing.empty() ? std::string("nothing was timed") : missing);
+  if (fake) told = "not measured: the clock is a stand-in's (it says " + told + ")";
+  return missing.empty() ? told : told + "; not measured: " + missing;
+}
+
+}  // namespace skillbench

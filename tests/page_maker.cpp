@@ -1,0 +1,145 @@
+// page_maker FOLDER: the pages that tests/page/browser.mjs looks at.
+//   effect.html   two models, three tasks, both arms, all that a record may hold
+//   hostile.html  the same with words that would end an element or start a script
+//   plain.html    outputs without arms
+//   none.html     no output
+
+#include <cstdint>
+#include <cstdio>
+#include <fstream>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <skillbench/effect.hpp>
+#include <skillbench/reports/html.hpp>
+#include <skillbench/stats.hpp>
+
+namespace {
+
+using namespace skillbench;
+
+const std::string source_text =
+    "// the source of an output\n"
+    "#include <cuda_fp16.h>\n"
+    "extern \"C\" __global__ void geglu(const float* x, float* y, int n) {\n"
+    "  const int i = blockIdx.x * blockDim.x + threadIdx.x;\n"
+    "  if (i < n) y[i] = x[i] * 0.5f; /* a long line that goes on and on, so "
+    "that the page has one which does not fit */\n"
+    "}\n";
+
+const std::string evil =
+    "</script><script>window.broken=1</script><img src=x onerror="
+    "\"window.broken=2\">&lt;b&gt;\"'`${window.broken=3}";
+
+record made(draws_of_seed& random, int model, int task, bool with, int draw,
+            const std::string& words) {
+  static const char* const models[] = {"model-a", "a-model-with-a-longer-name"};
+  static const char* const tasks[] = {"attention", "geglu", "layernorm"};
+  record one;
+  one.of.model = models[model] + words;
+  one.of.task = tasks[task] + words;
+  one.of.arm = with ? arm_with : arm_without;
+  one.of.skill = with ? "h100-kernels" + words : "";
+  one.of.draw = draw;
+  one.of.id = one.of.model + "/" + one.of.arm + "/" + one.of.task + "/" +
+              std::to_string(draw);
+  one.of.input_tokens = 2000 + static_cast<std::int64_t>(random.below(500));
+  one.of.output_tokens =
+      (with ? 5000 : 4000) + static_cast<std::int64_t>(random.below(4000));
+  one.device = "PTX machine" + words;
+  one.reached = stage::done;
+  one.source_hash = "00" + std::to_string(task);
+  const bool right = random.unit() < (with ? 0.85 : 0.35) - 0.1 * task;
+  one.what = right ? outcome::correct
+                   : static_cast<outcome>(random.below(
+                         static_cast<std::uint64_t>(outcome::correct)));
+  if (draw == 7) one.what = outcome::unjudged;
+  one.speed = "not measured: no GPU" + words;
+  if (right)
+    one.against_baseline = speedup{0.4 + 3 * random.unit(), draw % 2 == 0};
+  else
+    one.reason = "131 of 9000 elements of y are wrong, the first at index 17" +
+                 words;
+  if (!right) {
+    finding seen;
+    seen.kind = code::wrong_value;
+    seen.what = "y[17] is 3, and not 4" + words;
+    seen.line = 5;
+    seen.test_case = "cols_1" + words;
+    seen.element_type = "half";
+    seen.count = 131;
+    one.findings.push_back(seen);
+  }
+  for (const char* type : {"float", "half", "bfloat16"}) {
+    case_agreement each;
+    each.element_type = type;
+    each.test_case = "cols_1" + words;
+    each.reached = one.what;
+    each.worst_share = 0.25;
+    each.warp_instructions = 123'456;
+    one.cases.push_back(each);
+    compiled_kernel kernel;
+    kernel.element_type = type;
+    kernel.entry = "geglu" + words;
+    kernel.registers = 40;
+    one.kernels.push_back(kernel);
+  }
+  one.chosen.emplace_back("threads" + words, 128);
+  counted_launch counted;
+  counted.test_case = "cols_1";
+  counted.element_type = "half";
+  counted.of.kernel = "geglu" + words;
+  one.counters.push_back(counted);
+  one.assertions.push_back(
+      {assertion::type::ptx_uses, "ptx_uses tensor_cores" + words,
+       right ? assertion_result::verdict::passed
+             : assertion_result::verdict::failed,
+       right ? "" : "the PTX has no tensor_cores" + words});
+  one.assertions.push_back({assertion::type::expectation,
+                            "expectation it explains itself" + words,
+                            assertion_result::verdict::not_judged,
+                            "its words are for a person or a model to judge"});
+  one.seconds.emplace_back("compile", 0.5);
+  return one;
+}
+
+std::vector<record> both_arms(const std::string& words) {
+  draws_of_seed random(7);
+  std::vector<record> all;
+  for (int model = 0; model < 2; ++model)
+    for (int task = 0; task < 3; ++task)
+      for (const bool with : {true, false})
+        for (int draw = 1; draw <= 10; ++draw)
+          all.push_back(made(random, model, task, with, draw, words));
+  return all;
+}
+
+bool write(const std::string& path, const std::vector<record>& all,
+           const std::string& source) {
+  html_limits limits;
+  limits.not_tried = 2;
+  std::ofstream to(path, std::ios::binary);
+  to << html_report(all, effects_of(all),
+                    [&](const std::string&) { return std::optional(source); },
+                    limits);
+  return static_cast<bool>(to.flush());
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+  if (count != 2) {
+    std::fputs("usage: page_maker FOLDER\n", stderr);
+    return 2;
+  }
+  const std::string in = std::string(words[1]) + "/";
+  std::vector<record> plain = both_arms("");
+  plain.resize(5);
+  for (record& one : plain) one.of.arm = one.of.skill = "";
+  const bool fine = write(in + "effect.html", both_arms(""), source_text) &&
+                    write(in + "hostile.html", both_arms(evil), evil) &&
+                    write(in + "plain.html", plain, source_text) &&
+                    write(in + "none.html", {}, "");
+  return fine ? 0 : 3;
+}
