@@ -33,24 +33,16 @@ struct launch_kit {
 
 }  // namespace
 
-TEST_CASE("predict: what fits on an SM") {
-  launch_facts of;
-  of.block = {256, 1, 1};
-  of.registers = 32;
-  CHECK(resident_ctas(of) == 8);  // by warps
-  of.registers = 64;
-  CHECK(resident_ctas(of) == 4);  // by registers
-  of.shared_bytes = 100 * 1024;
-  CHECK(resident_ctas(of) == 2);
-  of.shared_bytes = 228 * 1024;
-  CHECK(resident_ctas(of) == 0);
-  of = {};
-  of.block = {32, 1, 1};
-  CHECK(resident_ctas(of) == 32);  // by CTAs
-  of.block = {1024, 1, 1};
-  of.registers = 255;
-  CHECK(resident_ctas(of) == 0);
-  CHECK_FALSE(predict_h100(of).fits());
+TEST_CASE("predict: a CTA that no SM holds has no time") {
+  launch_kit of(1e6, 1024);
+  CHECK(of.told().fits());
+  CHECK(of.told().resident == 2);
+  of.facts.registers = 255;
+  CHECK_FALSE(of.told().fits());
+  CHECK(of.told().nanoseconds == 0);
+  of.facts.registers = 32;
+  of.facts.shared_bytes = 228 * 1024;
+  CHECK_FALSE(of.told().fits());
 }
 
 TEST_CASE("predict: a large copy is limited by memory, and no faster than it") {

@@ -528,7 +528,7 @@ inline void print(const outcome_of_tuning& made, const kernel_tuning& how,
                     exit_code::misuse);
   how.test_case = asked.test_case;
   if (how.test_case.empty()) {
-    auto largest = timed_case(*of);
+    auto largest = largest_case(*of);
     if (!largest) return complain(largest.error().what, exit_code::broken);
     how.test_case = largest.value();
   }
