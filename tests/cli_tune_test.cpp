@@ -84,7 +84,7 @@ std::string setting_of(const json_text::value& trial) {
 // GEGLU with a tunable that is faster and wrong: FAST=0 and 3 waste time, 1 does
 // not and is wrong for rows of middling length, which trials do not look at. 2
 // does not compile, 3 is not allowed with every BLOCK.
-const std::string kernel = R"(/* skillbench
+const std::string kernel = R"cu(/* skillbench
 {
   "family": "geglu",
   "entry": "geglu<{T}>",
@@ -120,7 +120,7 @@ __global__ void geglu(const T* x, T* y, int rows, int cols) {
 #endif
   }
 }
-)";
+)cu";
 
 const std::vector<std::string> command = {
     "tune", "k.cu", "--type", "float", "--case", "cols_1", "--json",
