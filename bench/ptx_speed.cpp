@@ -9,6 +9,7 @@
 //        not counted either.
 
 #include <dlfcn.h>
+#include <malloc.h>
 #include <sched.h>
 
 #include <algorithm>
@@ -37,6 +38,12 @@
 namespace {
 
 using namespace skillbench;
+
+// As machine.cpp does in a worker.
+void keep_freed_memory() {
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+}
 
 double cpu_seconds() {
   timespec t{};
@@ -390,7 +397,7 @@ measured on_machine(const work& w, const ptx::program& code, ptx::native how, in
     }
     told.right = agrees(w, expected, got);
   };
-  once();
+  if (how != ptx::native::off) once();
   told.seconds = 0;
   for (int i = 0; i < times; ++i) once();
   return told;
@@ -479,6 +486,7 @@ int main(int argc, char** argv) {
   CPU_ZERO(&one);
   CPU_SET(sched_getcpu(), &one);
   sched_setaffinity(0, sizeof one, &one);
+  keep_freed_memory();
   setenv("POCL_MAX_PTHREAD_COUNT", "1", 1);
   const std::string only = argc > 1 ? argv[1] : "";
   const int times = argc > 2 ? std::atoi(argv[2]) : 5;
@@ -535,6 +543,16 @@ int main(int argc, char** argv) {
       ++counted;
     }
   }
-  if (counted) std::printf("\ngeometric mean of PoCL's time over the machine's: %.2f with every check, %.2f without\n", std::exp(log_checked / counted), std::exp(log_plain / counted));
+  if (counted) {
+    const auto tell = [&](const char* how, double log_sum, double goal) {
+      const double mean = std::exp(log_sum / counted);
+      std::printf("PoCL's time over the machine's, geometric mean, %s: %.2f; goal %.2f: %s\n", how, mean, goal, mean >= goal ? "met" : "missed");
+    };
+    std::printf("\n");
+    tell("without checks", log_plain, 1.5);
+    tell("with every check", log_checked, 0.75);
+  } else {
+    std::printf("\ngoals of the geometric mean: not measured, since PoCL was not\n");
+  }
   return wrong ? 1 : 0;
 }

@@ -4,11 +4,13 @@
 // Layer   7. Records in, text out.
 // Shapes  A head row, then a row for each record. Lines end with CR LF; a field
 //         with a comma, a quote, a line break or blanks at an end is quoted.
-// Trust   A spreadsheet takes a field that begins with = + - @, a tab or a
-//         carriage return for a formula. Words of others that begin so get an
-//         apostrophe first; numbers of ours never do.
+// Trust   A spreadsheet takes a field that begins with = + - @ (or their wide
+//         forms), a tab or a carriage return for a formula, and some do so behind
+//         blanks. Words of others that begin so get an apostrophe first; numbers
+//         of ours never do. Other control characters become spaces.
 // Source  RFC 4180; OWASP, "CSV Injection".
 
+#include <algorithm>
 #include <optional>
 #include <span>
 #include <string>
@@ -23,14 +25,22 @@ namespace csv_text {
 
 [[nodiscard]] inline std::string field(std::string_view words) {
   std::string text(words);
-  // NUL ends a field in some readers.
+  // NUL ends a field in some readers, an escape steers a terminal.
   for (char& c : text)
-    if (c == '\0') c = ' ';
-  if (!text.empty() && std::string_view("=+-@\t\r\n").find(text[0]) !=
-                           std::string_view::npos)
-    text.insert(0, 1, '\'');
+    if ((static_cast<unsigned char>(c) < 0x20 && c != '\t' && c != '\r' &&
+         c != '\n') ||
+        c == 0x7f)
+      c = ' ';
+  std::string_view rest = text;
+  rest.remove_prefix(std::min(rest.find_first_not_of(' '), rest.size()));
+  bool formula = !rest.empty() && std::string_view("=+-@\t\r\n").find(
+                                      rest[0]) != std::string_view::npos;
+  for (const char* const wide :
+       {"\xef\xbc\x9d", "\xef\xbc\x8b", "\xef\xbc\x8d", "\xef\xbc\xa0"})
+    formula |= rest.starts_with(wide);
+  if (formula) text.insert(0, 1, '\'');
   const bool quoted =
-      text.find_first_of(",\"\r\n;") != std::string::npos ||
+      text.find_first_of(",\"\r\n\t;") != std::string::npos ||
       (!text.empty() && (text.front() == ' ' || text.back() == ' '));
   if (!quoted) return text;
   std::string made = "\"";

@@ -16,7 +16,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <cstdint>
 #include <functional>
 #include <map>
 #include <optional>
@@ -32,8 +31,10 @@
 #include <skillbench/json_effect.hpp>
 #include <skillbench/json_record.hpp>
 #include <skillbench/json_text.hpp>
+#include <skillbench/json_timing.hpp>
 #include <skillbench/record.hpp>
 #include <skillbench/reports/page_asset.hpp>
+#include <skillbench/timing.hpp>
 #include <skillbench/version.hpp>
 
 namespace skillbench {
@@ -46,6 +47,7 @@ struct html_limits {
   std::size_t findings = 20;            // shown of one output
   std::size_t source_bytes = 64 * 1024; // of one source
   std::size_t all_source_bytes = std::size_t{64} << 20;  // then no more
+  std::size_t roofs = 4000;             // timed cases drawn under their roof
   std::size_t not_tried = 0;            // outputs that left no record
 };
 
@@ -77,7 +79,11 @@ using json_text::json;
       case '>': safe += "\\u003e"; break;
       case '&': safe += "\\u0026"; break;
       default:
-        if (const std::size_t bytes = turns_text(plain, at)) {
+        // No byte below 0x80 begins such a character.
+        if (const std::size_t bytes =
+                static_cast<unsigned char>(plain[at]) < 0x80
+                    ? 0
+                    : turns_text(plain, at)) {
           safe += "\\ufffd";
           at += bytes - 1;
         } else {
@@ -88,36 +94,17 @@ using json_text::json;
   return safe;
 }
 
-// The cases of one element type, added up.
 [[nodiscard]] inline json summed_cases(const record& one) {
-  struct sum {
-    std::size_t cases = 0, correct = 0;
-    double worst = 0;
-    std::uint64_t instructions = 0, loads = 0, stores = 0;
-  };
-  std::vector<std::pair<std::string, sum>> types;
-  for (const case_agreement& each : one.cases) {
-    auto at = std::find_if(types.begin(), types.end(), [&](const auto& known) {
-      return known.first == each.element_type;
-    });
-    if (at == types.end())
-      at = types.insert(types.end(), {each.element_type, {}});
-    ++at->second.cases;
-    at->second.correct += each.reached == outcome::correct;
-    if (!(each.worst_share <= at->second.worst))
-      at->second.worst = each.worst_share;
-    at->second.instructions += each.warp_instructions;
-    at->second.loads += each.global_load_sectors;
-    at->second.stores += each.global_store_sectors;
-  }
   json made = json::array();
-  for (const auto& [type, of] : types)
-    made.push_back({{"element_type", type}, {"cases", of.cases},
+  for (const case_sum& of : sums_of_cases(one))
+    made.push_back({{"element_type", of.element_type}, {"cases", of.cases},
                     {"correct", of.correct},
-                    {"worst_share",
-                     std::isfinite(of.worst) ? json(of.worst) : json(nullptr)},
-                    {"warp_instructions", of.instructions},
-                    {"load_sectors", of.loads}, {"store_sectors", of.stores}});
+                    {"worst_share", std::isfinite(of.worst_share)
+                                        ? json(of.worst_share)
+                                        : json(nullptr)},
+                    {"warp_instructions", of.warp_instructions},
+                    {"load_sectors", of.global_load_sectors},
+                    {"store_sectors", of.global_store_sectors}});
   return made;
 }
 
@@ -143,6 +130,11 @@ using json_text::json;
   if (one.against_baseline)
     made["speedup"] = {{"times", one.against_baseline->times},
                        {"predicted", one.against_baseline->predicted}};
+  made["timings"] = json::array();
+  for (const timed_case& each : one.timings) {
+    made["timings"].push_back(json_text::write(each));
+    made["timings"].back().erase("samples");  // the record has them
+  }
   made["seconds"] = json::object();
   for (const auto& [stage, seconds] : one.seconds)
     if (std::isfinite(seconds)) made["seconds"][stage] = seconds;
@@ -156,6 +148,22 @@ using json_text::json;
     }
   }
   return made;
+}
+
+// Where a timed case stands under its roof: operations for each byte that must
+// move, and operations a second as reached. What a stand-in's clock says is none.
+[[nodiscard]] inline json under_roof(std::size_t output, const timed_case& of) {
+  const roof seen = roof_of(of);
+  if (of.fake || seen.bound == roof::by::nothing || !(of.bytes > 0) ||
+      !(of.operations > 0) || !(of.peak_bytes > 0) ||
+      !(of.peak_operations > 0) || !std::isfinite(seen.operations))
+    return nullptr;
+  return {{"output", output}, {"case", of.test_case},
+          {"element_type", of.element_type},
+          {"intensity", of.operations / of.bytes},
+          {"reached", seen.operations}, {"share", seen.share},
+          {"peak_bytes", of.peak_bytes},
+          {"peak_operations", of.peak_operations}};
 }
 
 // Words that many records share, as numbers.
@@ -188,7 +196,7 @@ class word_list {
                   {"task", json::array()}, {"arm", json::array()},
                   {"outcome", json::array()}, {"tokens", json::array()},
                   {"reason", json::array()}};
-  json sources = json::object();
+  json sources = json::object(), roofs = json::array();
   std::set<std::string> devices, ids;
   std::map<std::string, std::size_t> speeds;
   std::size_t source_bytes = 0;
@@ -210,6 +218,10 @@ class word_list {
     else
       outputs["tokens"].push_back(nullptr);
     outputs["reason"].push_back(one.reason.substr(0, 200));
+    for (const timed_case& each : one.timings)
+      if (roofs.size() < limits.roofs)
+        if (json seen = html_text::under_roof(i, each); !seen.is_null())
+          roofs.push_back(std::move(seen));
     devices.insert(one.device);
     ++speeds[one.speed.empty() ? "not measured" : one.speed];
     if (i > 0) lines += '\n';
@@ -246,6 +258,7 @@ class word_list {
   data["effects"] = json::array();
   for (const effect& each : effects)
     data["effects"].push_back(json_text::write(each));
+  data["roofs"] = std::move(roofs);
   data["outputs"] = std::move(outputs);
   data["sources"] = std::move(sources);
 

@@ -79,12 +79,15 @@ TEST_CASE("assertion: a command is refused unless there is a way to run it") {
   asserted of;
   CHECK(judge(asked, of).said == said::not_judged);
   CHECK(judge(asked, of).why.find("not allowed") != std::string::npos);
-  of.run = [](const std::string& text) -> result<int> {
-    return text == "true" ? 0 : 3;
+  of.run = [](const std::string& text, const output_files& files)
+      -> result<int> {
+    return text == "true" && files.contains("a.md") ? 0 : 3;
   };
+  CHECK(judge(asked, of).said == said::not_judged);  // no files
+  of.files = output_files{{"a.md", "x"}};
   CHECK(judge(asked, of).said == said::passed);
   CHECK(judge({type::command, "", {"false"}}, of).said == said::failed);
-  of.run = [](const std::string&) -> result<int> {
+  of.run = [](const std::string&, const output_files&) -> result<int> {
     return fault{reason::io, "no shell"};
   };
   CHECK(judge(asked, of).said == said::not_judged);
@@ -164,4 +167,39 @@ TEST_CASE("assertion: which loads are of 16 bytes") {
         "cp.async.bulk.wait_group.read", "mov.b64",
         "cp.async.bulk.tensor.2d.global.shared::cta"})
     CHECK_FALSE_MESSAGE(assertions::is_wide_load(narrow), narrow);
+}
+
+TEST_CASE("assertion: a build.toml is the file, or the last block of toml") {
+  using assertions::fenced;
+  CHECK(fenced("a\n```toml\nx = 1\n```\nb\n~~~toml\ny = 2\n~~~\n", "toml") ==
+        "y = 2\n");
+  CHECK(fenced("```` toml title\n```\nx\n````\n", "toml") == "```\nx\n");
+  CHECK_FALSE(fenced("```toml\nnever closed\n", "toml").has_value());
+  CHECK_FALSE(fenced("```tomlish\nx\n```\n", "toml").has_value());
+
+  const assertion asked{type::build_toml, "build.toml", {"5"}};
+  asserted of;
+  of.output = "```toml\nin the text\n```\n";
+  CHECK(judge(asked, of).said == said::not_judged);
+  of.lint = [](std::string_view text, int least) -> std::vector<std::string> {
+    if (least != 5) return {"not asked so"};
+    if (text == "in the text\n") return {};
+    return {"line 1: first", "line 2: second", "line 3: third"};
+  };
+  CHECK(judge(asked, of).said == said::passed);
+  of.files = output_files{{"build.toml", "other"}};
+  CHECK(judge(asked, of).why == "line 1: first; and 2 more");
+  of.files.reset();
+  of.output = "none";
+  CHECK(judge(asked, of).said == said::failed);
+}
+
+TEST_CASE("assertion: what it asks for, in words") {
+  CHECK(words_of({type::contains, "", {"a", "b"}}) ==
+        "contains \"a\", \"b\"");
+  CHECK(words_of({type::file_contains, "x.md", {"a"}}) ==
+        "file_contains x.md \"a\"");
+  CHECK(words_of({type::ptx_uses, "", {"tensor_cores"}}) ==
+        "ptx_uses tensor_cores");
+  CHECK(words_of({type::no_torch, "", {}}) == "no_torch");
 }

@@ -685,15 +685,15 @@ TEST_CASE("check: a case that fails decides beside one that is unjudged") {
   CHECK(made.unjudged_why.has_value());
 }
 
-TEST_CASE("check: three cases that were too slow are enough") {
+TEST_CASE("check: one case that was too slow is enough") {
   fake_device slow([](const job&) -> result<run_report> {
     return fault{reason::too_slow, "too slow"};
   });
   const auto made = outcome_on(slow);
   CHECK(made.reached == outcome::unjudged);
-  CHECK(made.cases.size() == 3);
-  CHECK(made.not_run == 1);
-  CHECK(has(made.reason, "1 of 4 cases were not run after 3 that were too slow"));
+  CHECK(made.cases.size() == 1);
+  CHECK(made.not_run == 3);
+  CHECK(has(made.reason, "3 of 4 cases were not run after one that was too slow"));
 
   fake_device unknown([](const job&) -> result<run_report> {
     return fault{reason::not_supported, "an opcode"};

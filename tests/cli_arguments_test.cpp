@@ -6,7 +6,10 @@
 
 #include <skillbench/cli/arguments.hpp>
 
+#include "cli_kit.hpp"
+
 using namespace skillbench::cli;
+using cli_kit::has;
 using words = std::vector<std::string>;
 
 namespace {
@@ -23,10 +26,6 @@ std::string refused(const words& args) {
   const said made = parsed<said>(args);
   CHECK(made.code == exit_code::misuse);
   return made.words;
-}
-
-bool has(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
 }
 
 const words commands{"run",    "check",   "families", "prompt", "selftest",

@@ -6,28 +6,13 @@
 
 #include <skillbench/cli/counters.hpp>
 
+#include "cli_kit.hpp"
+
 using namespace skillbench;
+using cli_kit::has;
 using namespace skillbench::cli;
 
 namespace {
-
-template <typename Print>
-std::string printed(Print&& print) {
-  std::FILE* const file = std::tmpfile();
-  REQUIRE(file != nullptr);
-  stream to(file);
-  print(to);
-  REQUIRE(to.flush());
-  std::rewind(file);
-  std::string text(65536, '\0');
-  text.resize(std::fread(text.data(), 1, text.size(), file));
-  std::fclose(file);
-  return text;
-}
-
-bool has(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
 
 launch_counters some(std::uint64_t instructions) {
   launch_counters made;
@@ -55,7 +40,7 @@ line_counts line(int number, std::uint64_t instructions, std::uint64_t sectors,
 TEST_CASE("cli/counters: a column for each element type, no row of zeros") {
   const launch_counters a = some(100), b = some(2000);
   const std::vector<counted_column> columns{{"float", &a}, {"half", &b}};
-  const std::string text = printed(
+  const std::string text = cli_kit::printed<stream>(
       [&](stream& out) { counter_tables::print_totals(columns, out); });
   CHECK(has(text, "counted                 float  half\n"));
   CHECK(has(text, "warp instructions         100  2000\n"));
@@ -68,7 +53,7 @@ TEST_CASE("cli/counters: a column for each element type, no row of zeros") {
   CHECK_FALSE(has(text, "tensor"));
   const launch_counters none;
   const counted_column empty{"launch", &none};
-  CHECK(has(printed([&](stream& out) {
+  CHECK(has(cli_kit::printed<stream>([&](stream& out) {
               counter_tables::print_totals(std::span(&empty, 1), out);
             }),
             "branch efficiency, %         -\n"));
@@ -89,7 +74,7 @@ TEST_CASE("cli/counters: the lines that cost most, by each kind of cost") {
 
   const std::string source = "a\nb\nc\nd\n  e;\nf\x1b[2J\ng\nh\n";
   const std::string text =
-      printed([&](stream& out) { print_lines(made, source, 11, out); });
+      cli_kit::printed<stream>([&](stream& out) { print_lines(made, source, 11, out); });
   CHECK(text.starts_with("line  warp instr.     %  sectors"));
   CHECK(has(text, "  15          500  13.9        0           0          0  e;\n"));
   CHECK(has(text, "f\\x1b[2J"));
@@ -97,7 +82,7 @@ TEST_CASE("cli/counters: the lines that cost most, by each kind of cost") {
   made.of_ptx = true;
   made.lines = {line(0, 5, 0, 0, 0)};
   const std::string other =
-      printed([&](stream& out) { print_lines(made, source, 1, out); });
+      cli_kit::printed<stream>([&](stream& out) { print_lines(made, source, 1, out); });
   CHECK(has(other, "line of the PTX"));
   CHECK(has(other, "(not of this source)"));
 }

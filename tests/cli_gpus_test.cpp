@@ -182,7 +182,13 @@ TEST_CASE("gpus: what reading the code finds is never launched") {
   CHECK(told.value().findings[0].kind == code::bad_manifest);
   REQUIRE(seen.jobs.size() == 1);
   CHECK(seen.jobs[0].ctas == std::vector<std::int64_t>{-1});
+  seen.says.clear();
+  job counted = asked_of("ones");
+  counted.counters = true;
+  REQUIRE(on->run(counted));  // counts are the reader's to give
+  CHECK(seen.jobs.back().ctas.empty());
   here.ask("");
+  seen.says = {mismatch};
   seen.says[0].kind = code::module_state;
   seen.says[0].weight = severity::cheats;
   const auto noted = on->run(asked_of("ones"));

@@ -11,24 +11,16 @@
 #include <skillbench/cli/import.hpp>
 #include <skillbench/earlier.hpp>
 
+#include "cli_kit.hpp"
+
 using namespace skillbench;
+using cli_kit::has, cli_kit::lines, cli_kit::ran;
 using namespace skillbench::cli;
 namespace fs = std::filesystem;
 
 namespace {
 
-struct folder {
-  fs::path path;
-  folder() {
-    std::string made = (fs::temp_directory_path() / "import_XXXXXX").string();
-    REQUIRE(::mkdtemp(made.data()) != nullptr);
-    path = made;
-  }
-  ~folder() { fs::remove_all(path); }
-  void write(const std::string& name, const std::string& text) const {
-    fs::create_directories((path / name).parent_path());
-    std::ofstream(path / name, std::ios::binary) << text;
-  }
+struct folder : cli_kit::folder {
   // A run of two tests of ten and thirty tokens.
   void run(const std::string& name, const std::string& arm, int passed,
            const std::string& model = "m") const {
@@ -44,40 +36,13 @@ struct folder {
   }
 };
 
-struct ran {
-  exit_code code = exit_code::broken;
-  std::string out, trouble;
-};
-
 ran import(const folder& in, bool json = false, const char* out = "kept") {
-  std::FILE* const files[] = {std::tmpfile(), std::tmpfile()};
-  REQUIRE(files[0] != nullptr);
-  REQUIRE(files[1] != nullptr);
-  ran told;
-  stream to(files[0]), trouble(files[1]);
   const std::string kept = *out ? (in.path / out).string() : "";
-  told.code = tell(
-      import_upskill_command{(in.path / "runs").string(), kept, json}, to,
-      trouble);
-  std::string* const texts[] = {&told.out, &told.trouble};
-  for (int i = 0; i < 2; ++i) {
-    texts[i]->resize(static_cast<std::size_t>(std::ftell(files[i])));
-    std::rewind(files[i]);
-    texts[i]->resize(
-        std::fread(texts[i]->data(), 1, texts[i]->size(), files[i]));
-    std::fclose(files[i]);
-  }
-  return told;
-}
-
-bool has(const std::string& text, const std::string& part) {
-  const bool found = text.find(part) != std::string::npos;
-  if (!found) MESSAGE(text, " does not say ", part);
-  return found;
-}
-
-std::size_t lines(const std::string& text) {
-  return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
+  return cli_kit::said_by<stream>([&](stream& to, stream& trouble) {
+    return tell(
+        import_upskill_command{(in.path / "runs").string(), kept, json}, to,
+        trouble);
+  });
 }
 
 }  // namespace
@@ -87,7 +52,7 @@ TEST_CASE("cli/import: runs become a table, a verdict and records") {
   in.run("run_1", "baseline", 2);
   in.run("run_2", "with_skill", 2);
   const ran told = import(in);
-  CHECK(told.code == exit_code::fine);
+  CHECK(exit_code(told.code) == exit_code::fine);
   CHECK(told.trouble.empty());
   CHECK(has(told.out, "m      t     baseline             2       2           20"));
   CHECK(has(told.out, "\ns inconclusive: 2 of 2"));
@@ -108,7 +73,7 @@ TEST_CASE("cli/import: what was never answered is told and left out") {
 "rate limit \u001b[2J", "assertions_total": 5})");
   in.write("runs/b/run_3/run_metadata.json", "{}");
   const ran told = import(in);
-  CHECK(told.code == exit_code::fine);
+  CHECK(exit_code(told.code) == exit_code::fine);
   CHECK(has(told.trouble, "b/run_2 is left out: it ended with an error: rate"));
   CHECK(has(told.trouble, "b/run_3 is left out: it has no result"));
   CHECK(has(told.trouble,
@@ -122,11 +87,11 @@ TEST_CASE("cli/import: what cannot be read is misuse, and the rest is kept") {
   in.run("run_1", "baseline", 2);
   in.write("runs/b/run_2/run_result.json", "{");
   const ran told = import(in);
-  CHECK(told.code == exit_code::misuse);
+  CHECK(exit_code(told.code) == exit_code::misuse);
   CHECK(has(told.trouble, "run_2/run_result.json: line 1"));
   CHECK(fs::exists(in.path / "kept/records.jsonl"));
   const folder empty;
-  CHECK(import(empty).code == exit_code::misuse);
+  CHECK(exit_code(import(empty).code) == exit_code::misuse);
   CHECK_FALSE(fs::exists(empty.path / "kept"));
 }
 
@@ -134,7 +99,7 @@ TEST_CASE("cli/import: --json is records and nothing else") {
   const folder in;
   in.run("run_1", "baseline", 1, "\\u001b[31m");
   const ran told = import(in, true, "");
-  CHECK(told.code == exit_code::fine);
+  CHECK(exit_code(told.code) == exit_code::fine);
   CHECK(lines(told.out) == 2);
   CHECK(read_record(told.out.substr(0, told.out.find('\n'))).ok());
   CHECK(told.out.find('\x1b') == std::string::npos);
@@ -146,6 +111,6 @@ TEST_CASE("cli/import: a folder that cannot be written is trouble here") {
   in.run("run_1", "baseline", 1);
   in.write("kept", "a file");
   const ran told = import(in);
-  CHECK(told.code == exit_code::broken);
+  CHECK(exit_code(told.code) == exit_code::broken);
   CHECK(has(told.trouble, "--out names another folder"));
 }

@@ -11,55 +11,13 @@
 #include <iterator>
 #include <string>
 
+#include "cli_kit.hpp"
+
 namespace fs = std::filesystem;
 
 namespace {
 
 const std::string source = SKILLBENCH_SOURCE_DIR;
-
-struct folder {
-  fs::path path;
-  folder() {
-    std::string name = (fs::temp_directory_path() / "program_XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~folder() { fs::remove_all(path); }
-  void write(const std::string& name, const std::string& text) const {
-    fs::create_directories((path / name).parent_path());
-    std::ofstream(path / name, std::ios::binary) << text;
-  }
-  std::string read(const std::string& name) const {
-    std::ifstream in(path / name, std::ios::binary);
-    return {std::istreambuf_iterator<char>(in), {}};
-  }
-};
-
-struct ran {
-  int code = -1;
-  std::string out, trouble;
-};
-
-// Runs the program in `in`; `words` are for the shell.
-ran run(const folder& in, const std::string& words) {
-  const std::string command = "cd '" + in.path.string() + "' && '" +
-                              SKILLBENCH_PROGRAM "' " + words +
-                              " >.out 2>.trouble </dev/null";
-  const int status = std::system(command.c_str());
-  ran told;
-  if (WIFEXITED(status)) told.code = WEXITSTATUS(status);
-  told.out = in.read(".out");
-  told.trouble = in.read(".trouble");
-  return told;
-}
-
-bool has(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
-std::size_t lines(const std::string& text) {
-  return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
-}
 
 // Judged in no time: there is no kernel, or one that does not compile.
 const std::string prose = "I would rather not write a kernel.\n";
@@ -430,3 +388,4 @@ TEST_CASE("program: the place of the cache, and what is said without one") {
   CHECK(has(one.trouble, "--cache: cannot make the folder /proc/nowhere"));
   CHECK(told("A=B", "run k.cu --cache a --no-cache").code == 2);
 }
+using namespace cli_kit;

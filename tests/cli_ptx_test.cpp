@@ -16,44 +16,19 @@
 
 #include <skillbench/cli/ptx.hpp>
 
+#include "cli_kit.hpp"
+
 namespace fs = std::filesystem;
 using namespace skillbench;
+using cli_kit::folder, cli_kit::has, cli_kit::ran;
 using namespace skillbench::cli;
 
 namespace {
 
-struct folder {
-  fs::path path;
-  folder() {
-    std::string name = (fs::temp_directory_path() / "cli_ptx_XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~folder() { fs::remove_all(path); }
-  void write(const std::string& name, const std::string& text) const { std::ofstream(path / name, std::ios::binary) << text; }
-  std::string read(const std::string& name) const {
-    std::ifstream in(path / name, std::ios::binary);
-    return {std::istreambuf_iterator<char>(in), {}};
-  }
-};
-
-struct ran {
-  int code = -1;
-  std::string out, trouble;
-};
-
 // `words` are for the shell.
 ran run(const folder& in, const std::string& words) {
-  const std::string command = "cd '" + in.path.string() + "' && '" SKILLBENCH_PROGRAM "' ptx " + words + " >.out 2>.trouble </dev/null";
-  const int status = std::system(command.c_str());
-  ran told;
-  if (WIFEXITED(status)) told.code = WEXITSTATUS(status);
-  told.out = in.read(".out");
-  told.trouble = in.read(".trouble");
-  return told;
+  return cli_kit::run(in, "ptx " + words);
 }
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 // The command is refused, with these words and nothing on standard output.
 void refused(const folder& in, const std::string& words, const std::string& why) {

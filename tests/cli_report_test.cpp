@@ -1,60 +1,25 @@
 #include <doctest/doctest.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 #include <string>
 
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <skillbench/json_record.hpp>
+#include <skillbench/records.hpp>
+#include <skillbench/store.hpp>
+
+#include "cli_kit.hpp"
 
 using namespace skillbench;
+using namespace cli_kit;
 namespace fs = std::filesystem;
 
 namespace {
 
-struct folder {
-  std::string path;
-  folder() {
-    std::string name = (fs::temp_directory_path() / "report-XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~folder() { fs::remove_all(path); }
-};
-
-std::string text_of(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::stringstream all;
-  all << in.rdbuf();
-  return all.str();
-}
-
-struct ran {
-  int code = 0;
-  std::string out, trouble;
-};
-
-ran run(const folder& in, const std::string& words) {
-  const std::string out = in.path + "/.out", trouble = in.path + "/.trouble";
-  const std::string command = "cd " + in.path + " && " SKILLBENCH_PROGRAM " " +
-                              words + " > " + out + " 2> " + trouble;
-  const int status = std::system(command.c_str());
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, text_of(out),
-          text_of(trouble)};
-}
-
-bool has(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 // A file of records: correct ones of each arm, of so many.
 void write(const folder& in, const std::string& name, int with, int without,
            int of, const std::string& evil = "") {
-  std::ofstream to(in.path + "/" + name);
+  std::ofstream to(in.path / name);
   for (const bool skill : {true, false})
     for (int i = 0; i < of; ++i) {
       record one;
@@ -99,7 +64,7 @@ TEST_CASE("cli/report: a gate decides the exit code") {
   CHECK(told.code == 2);
   CHECK(has(told.trouble, "column 1: there is no measure speed"));
   // No arm with a skill: no gate opens.
-  std::ofstream(here.path + "/one.jsonl") << write_record(record{}) << "\n";
+  here.write("one.jsonl", write_record(record{}) + "\n");
   told = run(here, "report one.jsonl --gate 'outputs>=0'");
   CHECK(told.code == 1);
   CHECK(has(told.out, "there is no skill to hold it against"));
@@ -113,13 +78,13 @@ TEST_CASE("cli/report: files, with hostile words in them") {
                        "r.csv --junit r.xml");
   CHECK(told.code == 0);
   CHECK(told.out.empty());
-  const std::string page = text_of(here.path + "/r.html");
+  const std::string page = here.read("r.html");
   CHECK(page.starts_with("<!doctype html>"));
   CHECK_FALSE(has(page, "geglu</script>"));
   CHECK_FALSE(has(page, "\x1b"));
-  CHECK(has(text_of(here.path + "/r.csv"), "\r\n"));
-  CHECK_FALSE(has(text_of(here.path + "/r.xml"), "\x1b"));
-  CHECK(has(text_of(here.path + "/r.md"), "| task | arm |"));
+  CHECK(has(here.read("r.csv"), "\r\n"));
+  CHECK_FALSE(has(here.read("r.xml"), "\x1b"));
+  CHECK(has(here.read("r.md"), "| task | arm |"));
   CHECK_FALSE(has(run(here, "report a.jsonl").out, "\x1b"));
   for (const auto& each : fs::directory_iterator(here.path))
     CHECK_FALSE(has(each.path().string(), ".part-"));
@@ -150,4 +115,60 @@ TEST_CASE("cli/compare: what got better and worse") {
   CHECK(run(here, "compare b.jsonl a.jsonl --fail-if-worse").code == 0);
   CHECK(run(here, "compare a.jsonl none").code == 2);
   CHECK(run(here, "compare a.jsonl").code == 2);
+}
+
+TEST_CASE("cli/report: what stands beside the verdict") {
+  const folder here;
+  std::string text;
+  for (const bool skill : {true, false})
+    for (int i = 0; i < 6; ++i) {
+      record one;
+      one.of.id = (skill ? "w" : "b") + std::to_string(i);
+      one.of.task = "geglu";
+      one.of.arm = skill ? "with_skill" : "baseline";
+      one.of.input_tokens = skill ? 300 : 200;
+      one.of.pair = std::to_string(i);
+      one.what = i < 3 ? outcome::correct : outcome::wrong;
+      if (i < 3) one.against_baseline = speedup{skill ? 2.5 : 1.5, true};
+      one.assertions.push_back({assertion::type::contains, "contains \"x\"",
+                                assertion_result::verdict::passed, ""});
+      text += write_record(one) + "\n";
+    }
+  here.write("a.jsonl", text);
+  const ran told = run(here, "report a.jsonl");
+  CHECK(has(told.out, "correct (95%)"));
+  CHECK(has(told.out, "50% (19 to 81)"));  // Wilson, 3 of 6
+  CHECK(has(told.out, "one of 2 correct"));
+  CHECK(has(told.out, "tokens a correct one"));
+  CHECK(has(told.out, "600"));  // 6 x 300 tokens, 3 correct
+  CHECK(has(told.out, "over 2x the baseline"));
+  CHECK(has(told.out, "Speed is predicted"));
+  CHECK(has(told.out, "Of 6 pairs only the skill solved 0"));
+  CHECK(has(told.out, "contains \"x\""));
+  CHECK(has(told.out, "6 of 6"));
+  const std::string page = run(here, "report a.jsonl --markdown -").out;
+  CHECK(page.starts_with("### The skill\n\n**inconclusive**: 3 of 6"));
+  CHECK(has(page, "| `contains \"x\"` | 6 of 6 | 6 of 6 |"));
+  CHECK(has(run(here, "report a.jsonl --csv -").out,
+            ",2.500000,yes,1,1\r\n"));
+  CHECK(has(run(here, "report a.jsonl --json").out, "\"predicted\":true"));
+}
+
+TEST_CASE("cli/report: outputs that could not be tried are told") {
+  const folder here;
+  const std::string kept = (here.path / "kept").string();
+  {
+    auto to = store::open(kept);
+    REQUIRE(to.ok());
+    REQUIRE(to.value().append(write_record(record{})).ok());
+  }
+  REQUIRE(write_not_tried(kept, {{"a", reason::child_died, "it\ndied"},
+                                 {"b", reason::io, "full"}})
+              .ok());
+  CHECK(has(run(here, "report kept").out, "2 outputs could not be tried"));
+  CHECK(has(run(here, "report kept --json").out, "\"not_tried\":2"));
+  CHECK(has(run(here, "report kept --markdown -").out,
+            "2 outputs could not be tried"));
+  REQUIRE(write_not_tried(kept, {}).ok());
+  CHECK_FALSE(has(run(here, "report kept").out, "could not be tried"));
 }

@@ -27,27 +27,14 @@
 #include <skillbench/json_record.hpp>
 #include <skillbench/store.hpp>
 
+#include "cli_kit.hpp"
+
 using namespace skillbench;
 namespace fs = std::filesystem;
 
 namespace {
 
-struct folder {
-  fs::path path;
-  folder() {
-    std::string name = (fs::temp_directory_path() / "resume_XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~folder() { fs::remove_all(path); }
-  void write(const std::string& name, const std::string& text) const {
-    fs::create_directories((path / name).parent_path());
-    std::ofstream(path / name, std::ios::binary) << text;
-  }
-  std::string read(const std::string& name) const {
-    std::ifstream in(path / name, std::ios::binary);
-    return {std::istreambuf_iterator<char>(in), {}};
-  }
+struct folder : cli_kit::folder {
   // Judged in no time.
   void write_prose(int from, int to) const {
     for (int i = from; i < to; ++i)

@@ -11,20 +11,16 @@
 #include <skillbench/cli/skill.hpp>
 #include <skillbench/json_text.hpp>
 
+#include "cli_kit.hpp"
+
 using namespace skillbench;
+using cli_kit::has, cli_kit::ran;
 using namespace skillbench::cli;
 namespace fs = std::filesystem;
 
 namespace {
 
-struct folder {
-  fs::path path;
-  folder() {
-    std::string made = (fs::temp_directory_path() / "skills_XXXXXX").string();
-    REQUIRE(::mkdtemp(made.data()) != nullptr);
-    path = made;
-  }
-  ~folder() { fs::remove_all(path); }
+struct folder : cli_kit::folder {
   std::string write(const std::string& name, const std::string& head) const {
     fs::create_directories(path / name);
     std::ofstream(path / name / "SKILL.md", std::ios::binary)
@@ -33,35 +29,12 @@ struct folder {
   }
 };
 
-struct ran {
-  exit_code code = exit_code::broken;
-  std::string out, trouble;
-};
-
 ran check(std::vector<std::string> paths, bool lenient = false,
           bool json = false) {
-  std::FILE* const files[] = {std::tmpfile(), std::tmpfile()};
-  REQUIRE(files[0] != nullptr);
-  REQUIRE(files[1] != nullptr);
-  ran told;
-  stream out(files[0]), trouble(files[1]);
-  told.code = tell(skill_check_command{std::move(paths), lenient, json}, out,
-                   trouble);
-  std::string* const texts[] = {&told.out, &told.trouble};
-  for (int i = 0; i < 2; ++i) {
-    texts[i]->resize(static_cast<std::size_t>(std::ftell(files[i])));
-    std::rewind(files[i]);
-    texts[i]->resize(
-        std::fread(texts[i]->data(), 1, texts[i]->size(), files[i]));
-    std::fclose(files[i]);
-  }
-  return told;
-}
-
-bool has(const std::string& text, const std::string& part) {
-  const bool found = text.find(part) != std::string::npos;
-  if (!found) MESSAGE(text, " does not say ", part);
-  return found;
+  return cli_kit::said_by<stream>([&](stream& out, stream& trouble) {
+    return tell(skill_check_command{std::move(paths), lenient, json}, out,
+                trouble);
+  });
 }
 
 }  // namespace
@@ -71,18 +44,18 @@ TEST_CASE("cli/skill: a skill that passes is 0, one that does not is 1") {
   const std::string good = in.write("good", "name: good\ndescription: a\n");
   const std::string bad = in.write("bad", "name: Bad\ndescription: a\n");
   const ran fine = check({good});
-  CHECK(fine.code == exit_code::fine);
+  CHECK(exit_code(fine.code) == exit_code::fine);
   CHECK(has(fine.out, good + ": passes (strict)\n"));
   CHECK(has(fine.out, "(estimates)"));
 
   const ran wrong = check({bad});
-  CHECK(wrong.code == exit_code::differs);
+  CHECK(exit_code(wrong.code) == exit_code::differs);
   CHECK(has(wrong.out, bad + "/SKILL.md:2:7: error: the name \"Bad\" has an "
                              "upper case letter [name_form]\n"));
   CHECK(has(wrong.out, bad + ": 2 errors (strict)\n"));
 
   const ran lenient = check({bad}, true);
-  CHECK(lenient.code == exit_code::fine);
+  CHECK(exit_code(lenient.code) == exit_code::fine);
   CHECK(has(lenient.out, ": warning: the name"));
   CHECK(has(lenient.out, ": passes, 2 warnings (lenient)\n"));
 }
@@ -92,16 +65,16 @@ TEST_CASE("cli/skill: a folder of skills, and one that is not there") {
   in.write("a", "name: a\ndescription: a\n");
   in.write("b", "name: b\n");
   const ran all = check({in.path.string()});
-  CHECK(all.code == exit_code::differs);
+  CHECK(exit_code(all.code) == exit_code::differs);
   CHECK(has(all.out, "2 skills: 1 passes, 1 not\n"));
 
   const ran gone = check({(in.path / "gone").string(), in.path.string() + "/a"});
-  CHECK(gone.code == exit_code::misuse);
+  CHECK(exit_code(gone.code) == exit_code::misuse);
   CHECK(has(gone.trouble, "there is no such folder"));
   CHECK(has(gone.out, "passes"));  // the rest is checked
 
   fs::create_directories(in.path / "empty");
-  CHECK(check({(in.path / "empty").string()}).code == exit_code::differs);
+  CHECK(exit_code(check({(in.path / "empty").string()}).code) == exit_code::differs);
 }
 
 TEST_CASE("cli/skill: hostile text is escaped") {
@@ -118,7 +91,7 @@ TEST_CASE("cli/skill: one JSON object a line") {
   const std::string bad = in.write(
       "bad", "name: bad\ndescription: a\ncolour: red\nmetadata:\n  v: 1\n");
   const ran told = check({bad, bad}, false, true);
-  CHECK(told.code == exit_code::differs);
+  CHECK(exit_code(told.code) == exit_code::differs);
   const std::string line = told.out.substr(0, told.out.find('\n'));
   CHECK(told.out == line + "\n" + line + "\n");
   const auto root = json_text::tree(line).parse(nullptr);

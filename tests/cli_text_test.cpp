@@ -7,22 +7,15 @@
 
 #include <skillbench/cli/text.hpp>
 
+#include "cli_kit.hpp"
+
 using namespace skillbench::cli;
 
 namespace {
 
 // What a table prints to a file.
 std::string printed(const table& all) {
-  std::FILE* const file = std::tmpfile();
-  REQUIRE(file != nullptr);
-  stream to(file);
-  all.print(to);
-  REQUIRE(to.flush());
-  std::rewind(file);
-  std::string text(4096, '\0');
-  text.resize(std::fread(text.data(), 1, text.size(), file));
-  std::fclose(file);
-  return text;
+  return cli_kit::printed<stream>([&](stream& to) { all.print(to); });
 }
 
 }  // namespace

@@ -20,8 +20,10 @@ TEST_CASE("csv: a row for each record, and the head") {
   const std::string text = csv_report(std::vector<record>{one});
   CHECK(text ==
         "id,model,task,arm,skill,draw,outcome,stage,reason,findings,"
-        "input_tokens,output_tokens,cost_usd,device,speed,seed,source_hash\r\n"
-        "a-1,,geglu,with_skill,,0,correct,done,,0,,12,,PTX machine,,7,\r\n");
+        "input_tokens,output_tokens,cost_usd,device,speed,seed,source_hash,"
+        "speedup,speedup_predicted,assertions_passed,assertions_judged\r\n"
+        "a-1,,geglu,with_skill,,0,correct,done,,0,,12,,PTX machine,,7,,,,0,0"
+        "\r\n");
 }
 
 TEST_CASE("csv: hostile words are one field and no formula") {
@@ -34,6 +36,10 @@ TEST_CASE("csv: hostile words are one field and no formula") {
     CHECK(field(start + "1").find('\'') <= 1);
   CHECK(field(" x") == "\" x\"");
   CHECK(field(std::string("a\0b", 3)) == "a b");
+  CHECK(field("a\x1b[31m\x7f") == "\"a [31m \"");
+  CHECK(field("  =1+1") == "'  =1+1");
+  CHECK(field("\xef\xbc\x9d" "1") == "'\xef\xbc\x9d" "1");
+  CHECK(field("a\tb") == "\"a\tb\"");
   record bad;
   bad.of.id = bad.reason = "@SUM(A1)";
   bad.of.path = "-1";

@@ -192,3 +192,75 @@ TEST_CASE("effect: an empty arm is not compared") {
   CHECK(effects_of({}).empty());
   CHECK(effects_of(pile().pass("a", false, 3, 3).records).empty());
 }
+
+TEST_CASE("effect: a curve of speed where every correct output has one") {
+  const auto one = [](bool with, double times, bool predicted = false) {
+    record made;
+    made.of.arm = with ? arm_with : arm_without;
+    made.of.task = "geglu";
+    made.what = times > 0 ? outcome::correct : outcome::wrong;
+    if (times > 0) made.against_baseline = speedup{times, predicted};
+    return made;
+  };
+  std::vector<record> all{one(true, 2), one(true, 4), one(true, 0),
+                          one(true, 0), one(false, 1), one(false, 1),
+                          one(false, 0), one(false, 0)};
+  const speed_seen seen = effects_of(all).at(0).over_all.speed;
+  CHECK(seen.missing.empty());
+  CHECK_FALSE(seen.predicted);
+  REQUIRE(seen.with.size() == std::size(speed_steps));
+  for (std::size_t i = 0; i < seen.with.size(); ++i) {
+    const double p = speed_steps[i];
+    CHECK(seen.with[i] == (p < 2 ? 0.5 : p < 4 ? 0.25 : 0.0));
+    CHECK(seen.without[i] == (p < 1 ? 0.5 : 0.0));  // faster than, not as fast
+  }
+  REQUIRE(seen.ratio.has_value());
+  CHECK(seen.ratio->value == doctest::Approx(std::sqrt(8.0)));
+  CHECK(seen.tasks == 1);
+
+  all[0].against_baseline->predicted = true;
+  CHECK(effects_of(all).at(0).over_all.speed.predicted);
+  // One without a time, and there is no curve: it would be of the others.
+  all[1].against_baseline.reset();
+  all[1].speed = "not measured: no GPU";
+  CHECK(effects_of(all).at(0).over_all.speed.missing ==
+        "not measured: no GPU (1 of 4 correct outputs)");
+  for (record& each : all) each.what = outcome::wrong;
+  CHECK(effects_of(all).at(0).over_all.speed.missing ==
+        "not measured: no output is correct");
+}
+
+TEST_CASE("effect: pass@k is a mean over tasks, as far as all have draws") {
+  std::vector<record> all;
+  for (const char* task : {"a", "b"})
+    for (const bool with : {true, false})
+      for (int i = 0; i < 3; ++i) {
+        record made;
+        made.of.arm = with ? arm_with : arm_without;
+        made.of.task = task;
+        made.what = i == 0 && task[0] == 'a' ? outcome::correct
+                                              : outcome::wrong;
+        all.push_back(made);
+      }
+  const auto seen = effects_of(all).at(0).over_all.pass_at;
+  REQUIRE(seen.size() == 2);  // k = 1, 2: five are not there
+  CHECK(seen[0].with == doctest::Approx(1.0 / 6));
+  CHECK(seen[1].k == 2);
+  CHECK(seen[1].with == doctest::Approx((2.0 / 3) / 2));
+}
+
+TEST_CASE("effect: assertions are counted by arm") {
+  std::vector<record> all(2);
+  all[0].of.arm = arm_with;
+  all[1].of.arm = arm_without;
+  using verdict_of = assertion_result::verdict;
+  all[0].assertions.push_back({assertion::type::no_torch, "no_torch",
+                               verdict_of::passed, ""});
+  all[1].assertions.push_back({assertion::type::no_torch, "no_torch",
+                               verdict_of::not_judged, "why"});
+  const auto seen = effects_of(all).at(0).assertions;
+  REQUIRE(seen.size() == 1);
+  CHECK(seen[0].with.passed == 1);
+  CHECK(seen[0].without.not_judged == 1);
+  CHECK(seen[0].without.failed == 0);
+}

@@ -245,7 +245,7 @@ int main(int count, char** raw) {
   }
   if (how == "another version") {
     const std::string payload = wire::encode(wire::greeting_text{
-        .build = "0.0.0", .device = "fake device", .target = "sm_90a"});
+        .build = "0.0.0", .device = "fake device", .target = "sm_90a", .isolation = ""});
     const wire::header top =
         wire::header_of(wire::message::greeting, payload);
     say({reinterpret_cast<const char*>(&top), sizeof top});

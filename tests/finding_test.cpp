@@ -55,6 +55,7 @@ constexpr struct {
     {35, code::mask_misuse, "mask_misuse"},
     {36, code::mbarrier_misuse, "mbarrier_misuse"},
     {37, code::repaired_by_compiler, "repaired_by_compiler"},
+    {38, code::impossible_time, "impossible_time"},
 };
 
 constexpr struct {

@@ -267,3 +267,25 @@ TEST_CASE("json_record: every name of an outcome and a code is read back") {
           static_cast<outcome>(i));
   }
 }
+
+TEST_CASE("json_record: assertions and a speed come back as they were") {
+  record told;
+  told.assertions.push_back({assertion::type::ptx_uses, "ptx_uses x",
+                             assertion_result::verdict::failed, "it has none"});
+  told.assertions.push_back({assertion::type::expectation, "expectation y",
+                             assertion_result::verdict::not_judged, ""});
+  told.against_baseline = speedup{1.25, true};
+  const auto back = read_record(write_record(told));
+  REQUIRE(back.ok());
+  CHECK(back.value().assertions == told.assertions);
+  CHECK(back.value().against_baseline == told.against_baseline);
+  const std::string plain = write_record(record{});
+  CHECK(plain.find("assertions") == std::string::npos);
+  CHECK(plain.find("speedup") == std::string::npos);
+  for (const char* bad : {"0", "-1", "\"nan\"", "\"infinity\"", "true"}) {
+    const auto no = read_record(
+        std::string(R"({"schema":1,"stage":"done","outcome":"correct",)") +
+        "\"speedup\":{\"times\":" + bad + "}}");
+    CHECK_MESSAGE(!no.ok(), bad);
+  }
+}

@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include <fstream>
+#include <iterator>
 #include <string>
 
 #include <skillbench/json_suite.hpp>
@@ -137,4 +139,33 @@ TEST_CASE("json_suite: what is no suite is refused") {
   says(refusal("{}"), "a suite");
   says(refusal(R"({"evals": 5})"), "found 5");
   says(refusal("[{]"), "line 1");
+}
+
+TEST_CASE("json_suite: a build.toml, and the oldest edition that will do") {
+  const auto with = [](const std::string& more) {
+    return read_suite(
+        R"({"skillbench_suite": 1, "cases": [{"family": "geglu", "assertions":
+[{"type": "build_toml")" +
+        more + "}]}]}");
+  };
+  const auto plain = with("");
+  REQUIRE(plain.ok());
+  const assertion& asked = plain.value().cases[0].assertions[0];
+  CHECK(asked.kind == assertion::type::build_toml);
+  CHECK(asked.path == "build.toml");
+  CHECK(asked.texts.empty());
+  const auto newest = with(R"(, "edition": 5, "path": "a/build.toml")");
+  REQUIRE(newest.ok());
+  CHECK(newest.value().cases[0].assertions[0].texts[0] == "5");
+  CHECK(newest.value().cases[0].assertions[0].path == "a/build.toml");
+  CHECK_FALSE(with(R"(, "edition": 6)").ok());
+  CHECK_FALSE(with(R"(, "edition": "5")").ok());
+}
+
+TEST_CASE("json_suite: the example is one") {
+  std::ifstream in(SKILLBENCH_SOURCE_DIR "/examples/suite.json");
+  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  const auto told = read_suite(text);
+  REQUIRE(told.ok());
+  CHECK(told.value().cases.size() == 3);
 }

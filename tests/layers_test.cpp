@@ -182,6 +182,7 @@ TEST_CASE("layers: a heavy dependency has one door") {
       door{"nlohmann/", "json_text.hpp"}, door{"cmark", "markdown.hpp"},
       door{"zlib.h", "gzip.hpp"},
       door{"yaml-cpp/", "yaml_text.hpp"},
+      door{"toml++/", "toml_text.hpp"},
       door{"dlfcn.h", "cuda/library.hpp"}, door{"CLI/", "cli/arguments.hpp"},
       door{"fmt/", "cli/text.hpp"},        door{"immintrin.h", "ptx/"},
   };
@@ -219,6 +220,8 @@ TEST_CASE("layers: a narrow door has the users it says") {
       if (is("markdown.hpp")) CHECK_MESSAGE(header == "extract.hpp", header);
       if (is("yaml_text.hpp"))
         CHECK_MESSAGE(header == "read_skill.hpp", header);
+      if (is("toml_text.hpp"))
+        CHECK_MESSAGE(header == "read_build_toml.hpp", header);
       if (each.starts_with("skillbench/ptx/"))
         CHECK_MESSAGE((header == "device/ptx.hpp" || header.starts_with("ptx/")),
                       header);

@@ -121,6 +121,19 @@ TEST_CASE("cluster: an mbarrier of another CTA") {
                      "W: mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 %p1, [bar], 0; @!%p1 bra W; mad.lo.s32 %r8, %r1, 4, %r5; setp.lt.u32 %p2, %r1, 4; @%p2 ld.shared.u32 %r9, [%r8]; @%p2 st.global.u32 [%rd0], %r9;\nEND: " + meet + "ret;",
                      {4, 1, 1}, {4, 1, 1}, 4);
   CHECK(run(r) == each(4, [](u32 i) { return i; }));
+  // Others know of it by a fence, or by a barrier of the cluster that tells what
+  // was done before.
+  const auto begun = [](const std::string& between) {
+    return launch(clustered("mov.u32 %r13, %cluster_ctarank; mov.u32 %r5, bar; mapa.shared::cluster.u32 %r6, %r5, 0; setp.eq.u32 %p8, %r1, 0; @%p8 mbarrier.init.shared.b64 [bar], 4;" + between +
+                                "@%p8 mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%r6];" + meet + "ret;",
+                            {4, 1, 1}, {4, 1, 1}, 4));
+  };
+  const std::string silent = "barrier.cluster.arrive.relaxed.aligned; barrier.cluster.wait.acquire.aligned;\n";
+  CHECK(begun(meet).findings.empty());
+  CHECK(begun("@%p8 fence.mbarrier_init.release.cluster;" + silent).findings.empty());
+  const auto untold = begun(silent);
+  REQUIRE(find(untold, code::missing_fence));
+  CHECK(has(find(untold, code::missing_fence)->what, "uses the mbarrier at 0x400 of shared memory of rank 0, which was initialised (PTX line"));
   auto told = launch(clustered("mov.u32 %r5, bar; mov.u32 %r13, %cluster_ctarank; xor.b32 %r14, %r13, 1; mapa.shared::cluster.u32 %r6, %r5, %r14; setp.eq.u32 %p8, %r1, 0; @%p8 mbarrier.init.shared.b64 [bar], 1;" + meet +
                                "mbarrier.test_wait.parity.shared.b64 %p1, [%r6], 0; ret;", {2, 1, 1}, {2, 1, 1}, 4));
   CHECK(find(told, code::out_of_bounds));

@@ -308,6 +308,25 @@ TEST_CASE("counters: a generic address is counted where it goes") {
   CHECK(line_with(r, told, "ld.u32 %r21").global_load_sectors == 4);
 }
 
+TEST_CASE("counters: local memory lies word beside word of the threads") {
+  const std::string local = ".local .align 16 .b8 own[256];";
+  auto r = reading("mov.u32 %r10, own; mad.lo.s32 %r11, %r1, 8, %r10; setp.lt.u32 %p1, %r1, 9;\n"
+                   "st.local.u32 [%r10], %r1;\nst.local.v4.u32 [%r10+16], {%r1, %r1, %r1, %r1};\nst.local.u64 [%r11], %rd0;\nst.local.u8 [%r10], %r1;\n"
+                   "ld.local.u32 %r20, [%r10+16];\n@%p1 ld.local.v2.u32 {%r21, %r22}, [%r10+24];\nmov.u64 %rd6, own; cvta.local.u64 %rd6, %rd6;\nld.u32 %r23, [%rd6+20];\n",
+                   1, 32, local);
+  const auto told = count(r);
+  CHECK(line_with(r, told, "st.local.u32").local_store_sectors == 4);
+  CHECK(line_with(r, told, "st.local.v4").local_store_sectors == 16);
+  CHECK(line_with(r, told, "st.local.u64").local_store_sectors == 64);  // each lane in words of its own
+  CHECK(line_with(r, told, "st.local.u8").local_store_sectors == 4);
+  CHECK(line_with(r, told, "ld.local.u32").local_load_sectors == 4);
+  CHECK(line_with(r, told, "ld.local.v2").local_load_sectors == 4);  // 9 lanes, 2 words
+  CHECK(line_with(r, told, "ld.u32 %r23").local_load_sectors == 4);
+  CHECK(told.total.local_store_requests == 4);
+  CHECK(told.total.local_load_requests == 3);
+  CHECK(told.total.global_load_requests == 0);
+}
+
 TEST_CASE("counters: shared memory of another CTA is in no bank") {
   const std::string meet = "barrier.cluster.arrive.release.aligned; barrier.cluster.wait.acquire.aligned;\n";
   auto r = reading(clear_tile + "mov.u32 %r5, tile; mapa.shared::cluster.u32 %r6, %r5, 1; mad.lo.s32 %r6, %r1, 4, %r6;\n" + meet + "ld.shared::cluster.u32 %r7, [%r6];\n" + meet, 1, 32, tile);

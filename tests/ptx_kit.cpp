@@ -219,7 +219,7 @@ report launch_as(const request& asked, ptx::native how) {
   }
   for (const ptx::program& each : earlier)
     if (const auto done = machine.launch(each, plan); !done) out.trouble = words_of(done.error());
-  const auto done = machine.launch(code.value(), plan);
+  const auto done = ptx::launch_on(asked.threads, machine, global, seen, code.value(), plan);
   if (!done) out.trouble = words_of(done.error());
   else {
     out.barriers = done.value().barriers;

@@ -84,6 +84,7 @@ struct request {
   // other on the same machine: text and entry.
   std::vector<std::pair<std::string, std::string>> before;
   bool counters = false;               // see counters.hpp
+  unsigned threads = 1;                // of the host: see ptx/threads.hpp
 };
 
 struct report {

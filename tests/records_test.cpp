@@ -1,8 +1,10 @@
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <string>
 
 #include <sys/stat.h>
@@ -131,4 +133,50 @@ TEST_CASE("records: a line without an end is given up") {
   REQUIRE(read.value().troubles.size() == 1);
   CHECK(read.value().troubles[0].what.find(":2: a line of more than 64 MB") !=
         std::string::npos);
+}
+
+TEST_CASE("records: cases that are let go leave their sums") {
+  record one;
+  for (int i = 0; i < 6; ++i) {
+    case_agreement each;
+    each.element_type = i % 2 == 0 ? "float" : "half";
+    each.reached = i == 3 ? outcome::wrong : outcome::correct;
+    each.worst_share = i == 1 ? std::numeric_limits<double>::quiet_NaN() : i;
+    each.warp_instructions = 10;
+    one.cases.push_back(each);
+  }
+  const auto before = sums_of_cases(one);
+  REQUIRE(before.size() == 2);
+  CHECK(before[0].cases == 3);
+  CHECK(before[0].correct == 3);
+  CHECK(before[0].worst_share == 4);
+  CHECK(before[0].warp_instructions == 30);
+  CHECK(before[1].correct == 2);
+  CHECK(std::isnan(before[1].worst_share));  // a NaN is worse than any share
+  fold_cases(one);
+  CHECK(one.cases.empty());
+  CHECK(sums_of_cases(one)[0] == before[0]);
+}
+
+TEST_CASE("records: folded as they are read, however they are written") {
+  const folder in;
+  record one = told("a", outcome::correct);
+  one.cases.emplace_back();
+  one.cases.back().element_type = "half";
+  const std::string plain = write_record(one);
+  std::string spaced = plain;  // not as we write it
+  const std::size_t at = spaced.find("\"element_type\":");
+  REQUIRE(at != spaced.npos);
+  spaced.insert(at + 15, " ");
+  const std::string path = in.path + "/some.jsonl";
+  for (const std::string& line : {plain, spaced}) {
+    std::ofstream(path) << line << "\n";
+    const auto read = read_records(path, true);
+    REQUIRE(read.ok());
+    REQUIRE(read.value().records.size() == 1);
+    CHECK(read.value().records[0].cases.empty());
+    REQUIRE(read.value().records[0].folded.size() == 1);
+    CHECK(read.value().records[0].folded[0].element_type == "half");
+    CHECK(read_records(path).value().records[0].cases.size() == 1);
+  }
 }

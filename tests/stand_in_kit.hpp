@@ -24,7 +24,7 @@ struct stand_in {
   explicit stand_in(const std::string& name) : folder(std::filesystem::path(SKILLBENCH_TEST_DIR) / "stand_ins" / name) {
     std::filesystem::remove_all(folder);
     std::filesystem::create_directories(folder);
-    std::filesystem::create_hard_link(std::filesystem::path(SKILLBENCH_TEST_DIR) / "stand_in" / "libcuda.so.1", folder / "libcuda.so.1");
+    std::filesystem::copy_file(std::filesystem::path(SKILLBENCH_TEST_DIR) / "stand_in" / "libcuda.so.1", folder / "libcuda.so.1");
     ::setenv("SKILLBENCH_DRIVER", driver().c_str(), 1);
     ::setenv("SKILLBENCH_NVML", "/nowhere/libnvidia-ml.so.1", 1);
     ::setenv("SKILLBENCH_LOCKS", folder.c_str(), 1);

@@ -239,3 +239,12 @@ TEST_CASE("stats: random numbers are the published ones") {
   CHECK(random.next() == 9817491932198370423ull);
   for (int i = 0; i < 1000; ++i) CHECK(random.below(7) < 7);
 }
+
+TEST_CASE("stats: fast_p counts failures and asks for more than p") {
+  const double times[] = {0.5, 1.0, 2.0};
+  CHECK(fast_p(times, 4, 0).value() == 0.75);
+  CHECK(fast_p(times, 4, 1).value() == 0.25);
+  CHECK(fast_p(times, 4, 2).value() == 0);
+  CHECK_FALSE(fast_p(times, 2, 1).has_value());  // more times than outputs
+  CHECK_FALSE(fast_p({}, 0, 1).has_value());
+}

@@ -236,6 +236,70 @@ TEST_CASE("wire: every field of a report comes back") {
   CHECK(back.cpu_seconds == 0.25);
 }
 
+TEST_CASE("wire: every field of a timing comes back") {
+  timing_request asked;
+  asked.candidate.ptx = "p";
+  asked.candidate.sets.resize(2);
+  asked.candidate.sets[1].seed = 5;
+  asked.baseline.ptx = "b";
+  asked.cold = false;
+  asked.limits = {3, 4, 0.25, 1.5};
+  asked.sustained_seconds = 2.5;
+  asked.metrics = {"m"};
+  const std::string request = wire::encode(asked);
+  const auto got = wire::decode<timing_request>(request);
+  REQUIRE(got);
+  CHECK(wire::encode(got.value()) == request);
+  CHECK(got.value().candidate.sets[1].seed == 5);
+  CHECK(got.value().limits.noise == 0.25);
+  CHECK(got.value().metrics == asked.metrics);
+
+  timing_report told;
+  told.findings.resize(1);
+  told.told.test_case = "c";
+  told.told.element_type = "half";
+  told.told.timer = "events";
+  told.told.why_not = "w";
+  told.told.baseline = "b";
+  told.told.device = "d";
+  told.told.stopped = "s";
+  told.told.cold = false;
+  told.told.fake = true;
+  timed_sample call;
+  call.of_baseline = true;
+  call.round = 1;
+  call.contents = 2;
+  call.nanoseconds = 3;
+  call.events = 4;
+  call.records = 5;
+  call.sm_mhz = 6;
+  call.reasons = 7;
+  told.told.samples = {call, {}};
+  told.told.sustained = 8;
+  told.told.sustained_mhz = 9;
+  told.told.disagreements = 10;
+  told.told.verified_rows = 11;
+  told.told.floor = 12;
+  told.told.bytes = 13;
+  told.told.operations = 14;
+  told.told.peak_bytes = 15;
+  told.told.peak_operations = 16;
+  told.told.metrics = {{"m", 17}};
+  told.told.no_metrics = "n";
+  told.told.resident = "r";
+  told.outputs.resize(1);
+  told.outputs[0] = {1, 2, {{1, "bytes", 0}}};
+  told.not_kept = 18;
+  told.rates = {19, 20, 21};
+  const auto answer = wire::decode<timing_report>(wire::encode(told));
+  REQUIRE(answer);
+  CHECK(answer.value().told == told.told);
+  CHECK(answer.value().outputs[0].outputs[0].bytes == "bytes");
+  CHECK(answer.value().outputs[0].calls == 2);
+  CHECK(answer.value().not_kept == 18);
+  CHECK(answer.value().rates.cache_bytes == 21);
+}
+
 TEST_CASE("wire: every field of an image and of its request comes back") {
   const image back = again(some_image());
   CHECK(back.ok);

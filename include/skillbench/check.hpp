@@ -9,8 +9,9 @@
 //         family contradicts itself.
 // Order   Cases run from the smallest to the largest output, so that a kernel
 //         that is wrong everywhere costs little. After `most_failures` cases
-//         that failed, or that were too slow, the rest is not run: `reason`
-//         and `not_run` say so and `cases` holds those alone that were.
+//         that failed, or one that was too slow (the others are larger, and a
+//         kernel that never ends is paid for once), the rest is not run:
+//         `reason` and `not_run` say so, `cases` holds those alone that were.
 // Source  bounds: bound.hpp; launches: launches.hpp.
 
 #include <algorithm>
@@ -532,10 +533,11 @@ inline constexpr std::int64_t most_partial_elements = 4 << 20;
   std::vector<const test_case*> todo = cases.value();
   for (const test_case& each : asked.overflow) todo.push_back(&each);
 
-  int failed = 0, slow = 0;
+  int failed = 0;
+  bool slow = false;
   for (std::size_t i = 0; i < todo.size(); ++i) {
     const test_case* const of = todo[i];
-    if (failed == most_failures || slow == most_failures) {
+    if (failed == most_failures || slow) {
       ++made.not_run;
       continue;
     }
@@ -548,7 +550,7 @@ inline constexpr std::int64_t most_partial_elements = 4 << 20;
     case_verdict& verdict = judged.value();
     const outcome reached = verdict.told.reached;
     if (verdict.unjudged) {
-      if (verdict.unjudged->why == reason::too_slow) ++slow;
+      if (verdict.unjudged->why == reason::too_slow) slow = true;
       if (!made.unjudged_why)
         made.unjudged_why =
             "case `" + of->name + "`: " + verdict.unjudged->what;
@@ -606,9 +608,8 @@ inline constexpr std::int64_t most_partial_elements = 4 << 20;
       made.reason.pop_back();
     made.reason += "; " + std::to_string(made.not_run) + " of " +
                    std::to_string(todo.size()) + " cases were not run after " +
-                   std::to_string(most_failures) +
-                   (failed == most_failures ? " that failed."
-                                            : " that were too slow.");
+                   (slow ? "one that was too slow."
+                         : std::to_string(most_failures) + " that failed.");
   }
   return made;
 }

@@ -508,6 +508,9 @@ class cached_device final : public device {
 
   [[nodiscard]] std::string name() const override { return on_->name(); }
   [[nodiscard]] std::string target() const override { return on_->target(); }
+  [[nodiscard]] std::string isolation() const override {
+    return on_->isolation();
+  }
   [[nodiscard]] result<image> compile(const compile_request& asked) override {
     return cache_.compile(asked, *on_);
   }

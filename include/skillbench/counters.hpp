@@ -15,6 +15,9 @@
 //         at all, each sector once, is `global_read_bytes` and
 //         `global_written_bytes` of the launch: what L2 sees at least. An
 //         atomic reads and writes.
+// Local   word after word of 4 bytes, each of 32 threads side by side (CUDA C++
+//         Programming Guide, "Local Memory"): threads of a warp that access one
+//         place of their frames touch 4 sectors.
 // Shared  32 banks of 4 bytes (CUDA C++ Programming Guide, "Shared Memory" of
 //         compute capability 5.x, which it gives for all later ones). Lanes in
 //         one word of a bank are served together, in loads and in stores. Lanes
@@ -138,6 +141,8 @@ struct event_counts {
                 shared_store_conflicts = 0, shared_store_bytes = 0;
   std::uint64_t shared_atomic_requests = 0, shared_atomic_wavefronts = 0,
                 shared_atomic_conflicts = 0, shared_atomic_lanes = 0;
+  std::uint64_t local_load_requests = 0, local_load_sectors = 0;
+  std::uint64_t local_store_requests = 0, local_store_sectors = 0;
   // Through shared::cluster, or generic addresses of it: in no bank above.
   std::uint64_t cluster_requests = 0, cluster_bytes = 0;
 
@@ -178,6 +183,10 @@ constexpr void each_event(Counts& of, Use&& use) {
   use("shared_atomic_wavefronts", of.shared_atomic_wavefronts);
   use("shared_atomic_conflicts", of.shared_atomic_conflicts);
   use("shared_atomic_lanes", of.shared_atomic_lanes);
+  use("local_load_requests", of.local_load_requests);
+  use("local_load_sectors", of.local_load_sectors);
+  use("local_store_requests", of.local_store_requests);
+  use("local_store_sectors", of.local_store_sectors);
   use("cluster_requests", of.cluster_requests);
   use("cluster_bytes", of.cluster_bytes);
   use("thread_copies", of.thread_copies);

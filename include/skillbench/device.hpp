@@ -127,6 +127,9 @@ struct job {
   // Each launch is counted in detail, which takes longer; tensors then lie as
   // an allocator aligns them, at multiples of 256 bytes.
   bool counters = false;
+  // Of the host, over the CTAs of a launch; what a run tells is the same
+  // whatever their number.
+  std::int64_t threads = 1;
 };
 
 // Exact counts over all launches of any job. Sectors are those of requests and
@@ -193,6 +196,9 @@ class device {
   // Makes `ptx` the module that the next runs use.
   [[nodiscard]] virtual result<done> load(const std::string& ptx) = 0;
   [[nodiscard]] virtual result<run_report> run(const job&) = 0;
+  // How the process that reads hostile text is shut in: "strict", or "basic:" and
+  // what is lacking; "" for none.
+  [[nodiscard]] virtual std::string isolation() const { return {}; }
   // False: what it says of time is nothing.
   [[nodiscard]] virtual bool measures() const { return false; }
   // Alone on the device for as long as it takes.

@@ -19,7 +19,6 @@
 #include <cstdio>
 #include <map>
 #include <optional>
-#include <set>
 #include <span>
 #include <string>
 #include <utility>
@@ -164,6 +163,15 @@ struct effect {
 
 namespace effect_detail {
 
+// Times that so many draws are drawn again. Where they are many an interval's
+// ends lie closer together than a thousand rounds would move them.
+[[nodiscard]] inline std::size_t rounds_for(
+    std::span<const samples_of_task> tasks) {
+  std::size_t draws = 1;
+  for (const samples_of_task& t : tasks) draws += t.with.size() + t.without.size();
+  return std::clamp<std::size_t>(5'000'000 / draws, 1'000, 10'000);
+}
+
 struct cell {
   rungs with, without;
   samples_of_task tokens;
@@ -297,7 +305,8 @@ inline void add(cell& to, const record& one, bool with) {
   }
   out.ratio = bootstrap(
       std::span<const samples_of_task>(logs),
-      [](double one, double other) { return one - other; }, seed);
+      [](double one, double other) { return one - other; }, seed,
+      rounds_for(logs));
   if (out.ratio)
     out.ratio = estimate{
         std::exp(out.ratio->value),
@@ -350,7 +359,7 @@ inline void add(cell& to, const record& one, bool with) {
       [](double with, double without) {
         return with > 0 && without > 0 ? std::log(with / without) : 0.0;
       },
-      seed);
+      seed, rounds_for(tokens));
   if (ratio)
     out.token_ratio = estimate{
         std::exp(ratio->value),
@@ -396,12 +405,12 @@ inline void conclude_all(std::vector<comparison>& all) {
 [[nodiscard]] inline std::vector<effect> effects_of(
     std::span<const record> records, std::uint64_t seed = 1) {
   using namespace effect_detail;
-  std::set<std::string> skills;
+  std::map<std::string, std::size_t> skills;  // with their outputs
   for (const record& one : records)
-    if (one.of.arm == arm_with) skills.insert(one.of.skill);
+    if (one.of.arm == arm_with) ++skills[one.of.skill];
 
   std::vector<effect> out;
-  for (const std::string& skill : skills) {
+  for (const auto& [skill, outputs] : skills) {
     cell_map cells;
     effect made;
     made.skill = skill;

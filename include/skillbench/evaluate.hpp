@@ -399,6 +399,7 @@ inline void measure(record& told, const candidate& asked,
   told.of = given;
   told.of.output.clear();
   told.device = on.name();
+  told.isolation = on.isolation();
   told.seed = how.seed;
   if (how.count.wanted) told.not_counted = "not measured: it did not run";
 

@@ -108,6 +108,7 @@ inline json write(const record& it) {
   made["source_hash"] = it.source_hash;
   made["skillbench"] = it.skillbench_version;
   made["device"] = it.device;
+  if (!it.isolation.empty()) made["isolation"] = it.isolation;
   made["seed"] = it.seed;
   put(made, "key", it.key);
   put(made, "same_as", it.same_as);
@@ -264,6 +265,7 @@ inline bool read_record(reader& in, const value& from, record& into) {
       !read_text(in, from, "source_hash", into.source_hash) ||
       !read_text(in, from, "skillbench", into.skillbench_version) ||
       !read_text(in, from, "device", into.device) ||
+      !read_text(in, from, "isolation", into.isolation) ||
       !read_count(in, from, "seed", into.seed) ||
       !read_text(in, from, "key", into.key) ||
       !read_text(in, from, "same_as", into.same_as) ||

@@ -16,7 +16,6 @@
 
 #include <skillbench/digest.hpp>
 #include <skillbench/family.hpp>
-#include <skillbench/record.hpp>
 #include <skillbench/sample.hpp>
 #include <skillbench/version.hpp>
 

@@ -141,7 +141,8 @@ class checker {
   [[nodiscard]] std::vector<std::string> told() {
     std::stable_sort(said_.begin(), said_.end(),
                      [](const auto& a, const auto& b) {
-                       return a.first < b.first;
+                       // What is of no line comes last.
+                       return a.first - 1 < b.first - 1;
                      });
     std::vector<std::string> all;
     for (const auto& [line, words] : said_)

@@ -2,7 +2,6 @@
 // record.hpp: what is kept of one judged output.
 //
 // Layer   2. json_record.hpp writes it as one JSON line and reads it back.
-// Numbers `record_schema` changes when a reader of the line must change.
 
 #include <cmath>
 #include <cstddef>
@@ -22,8 +21,6 @@
 #include <skillbench/version.hpp>
 
 namespace skillbench {
-
-inline constexpr int record_schema = 1;
 
 // The stages of evaluate.hpp; a record names the last one reached.
 enum class stage : std::uint8_t { extract, read, compile, check, done, time };
@@ -50,6 +47,17 @@ struct case_agreement {
   std::uint64_t schedules = 0;  // runs, each with its order of CTAs and warps
   std::uint64_t warp_instructions = 0;
   std::uint64_t global_load_sectors = 0, global_store_sectors = 0;
+};
+
+// The cases of one element type, added up.
+struct case_sum {
+  std::string element_type;
+  std::uint64_t cases = 0, correct = 0;
+  double worst_share = 0.0;
+  std::uint64_t warp_instructions = 0;
+  std::uint64_t global_load_sectors = 0, global_store_sectors = 0;
+
+  bool operator==(const case_sum&) const = default;
 };
 
 // What one launch did, counted in a run of its own.
@@ -86,7 +94,9 @@ struct speedup {
   std::size_t count = 0;
   for (const timed_case& one : timed) {
     const double ratio = centre_of(ratios_of(one.samples)).median;
-    if (one.fake || !(ratio > 0) || !std::isfinite(ratio)) continue;
+    if (one.fake || !one.why_not.empty() || !(ratio > 0) ||
+        !std::isfinite(ratio))
+      continue;
     logarithms += std::log(ratio);
     ++count;
   }
@@ -103,6 +113,7 @@ struct record {
                                   // for it; not written
   std::string skillbench_version = version;
   std::string device;
+  std::string isolation;  // of the worker: "strict", or what it lacks
   std::uint64_t seed = 0;
   std::string key;                // of all that decides the verdict, see key.hpp
   std::string same_as;            // id of the sample that was judged, when this
@@ -114,6 +125,7 @@ struct record {
   setting chosen;                 // tunables, as judged
   std::vector<compiled_kernel> kernels;
   std::vector<case_agreement> cases;
+  std::vector<case_sum> folded;   // of cases that a reader let go; not written
   std::vector<counted_launch> counters;  // of one public case, when asked for
   std::string not_counted = "not measured";  // why some or all are absent; ""
                                              // when none is
@@ -123,5 +135,44 @@ struct record {
   std::vector<told_assertion> assertions;   // of a suite; never an outcome
   std::vector<std::pair<std::string, double>> seconds;  // per stage, wall
 };
+
+// A NaN is worse than any share, and stays.
+inline void add_to(case_sum& all, const case_sum& more) {
+  all.cases += more.cases;
+  all.correct += more.correct;
+  if (all.worst_share == all.worst_share &&
+      !(more.worst_share <= all.worst_share))
+    all.worst_share = more.worst_share;
+  all.warp_instructions += more.warp_instructions;
+  all.global_load_sectors += more.global_load_sectors;
+  all.global_store_sectors += more.global_store_sectors;
+}
+
+// The cases by element type, in the order in which the types come, with those
+// that were let go.
+[[nodiscard]] inline std::vector<case_sum> sums_of_cases(const record& one) {
+  std::vector<case_sum> all = one.folded;
+  for (const case_agreement& each : one.cases) {
+    case_sum* in = nullptr;
+    for (case_sum& known : all)
+      if (known.element_type == each.element_type) in = &known;
+    if (in == nullptr) {
+      in = &all.emplace_back();
+      in->element_type = each.element_type;
+    }
+    add_to(*in, {each.element_type, 1,
+                 each.reached == outcome::correct ? std::uint64_t{1} : 0,
+                 each.worst_share, each.warp_instructions,
+                 each.global_load_sectors, each.global_store_sectors});
+  }
+  return all;
+}
+
+// Lets the cases go and keeps their sums: a report of many records needs no
+// more, and they are most of what a record is.
+inline void fold_cases(record& one) {
+  one.folded = sums_of_cases(one);
+  one.cases = {};
+}
 
 }  // namespace skillbench

@@ -31,6 +31,7 @@
 #include <utility>
 #include <vector>
 
+#include <skillbench/case_scan.hpp>
 #include <skillbench/fault.hpp>
 #include <skillbench/json_record.hpp>
 #include <skillbench/json_text.hpp>
@@ -50,10 +51,12 @@ namespace records_of {
 
 class gatherer {
  public:
-  explicit gatherer(record_pile& into) : into_(into) {}
+  gatherer(record_pile& into, bool fold) : into_(into), fold_(fold) {}
 
   void take(std::string_view line, const std::string& where) {
-    auto one = read_record(line);
+    std::optional<scanned_cases> cases;
+    if (fold_) cases = scan_cases(line);
+    auto one = read_record(cases ? cases->rest : line);
     if (!one) {
       into_.troubles.push_back(
           {reason::bad_input,
@@ -61,6 +64,10 @@ class gatherer {
       return;
     }
     record& told = one.value();
+    if (cases)
+      told.folded = std::move(cases->sums);
+    else if (fold_)
+      fold_cases(told);
     const sample& of = told.of;
     const auto [at, fresh] = places_.try_emplace(
         {of.model, of.arm, of.skill, of.task,
@@ -75,15 +82,18 @@ class gatherer {
   using identity = std::tuple<std::string, std::string, std::string,
                               std::string, std::string>;
   record_pile& into_;
+  bool fold_;
   std::map<identity, std::size_t> places_;
 };
 
 }  // namespace records_of
 
 // `path`: a folder of records, or a file with a record a line ("run --json").
-[[nodiscard]] inline result<record_pile> read_records(const std::string& path) {
+// `fold`: of cases their sums alone, as fold_cases leaves them.
+[[nodiscard]] inline result<record_pile> read_records(const std::string& path,
+                                                      bool fold = false) {
   record_pile made;
-  records_of::gatherer all(made);
+  records_of::gatherer all(made, fold);
   std::error_code trouble;
   const auto kind = std::filesystem::status(path, trouble).type();
   if (kind == std::filesystem::file_type::not_found)

@@ -56,7 +56,7 @@ struct kernel_tuning {
 };
 
 // The public case with the largest outputs; "" without public cases.
-[[nodiscard]] inline result<std::string> largest_case(const family& of) {
+[[nodiscard]] inline result<std::string> case_to_time(const family& of) {
   const auto sorted = smallest_first(of, of.cases);
   if (!sorted) return sorted.error();
   return sorted.value().empty() ? std::string() : sorted.value().back()->name;

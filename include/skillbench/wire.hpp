@@ -50,9 +50,10 @@ enum class message : std::uint32_t {
   time = 7,      // timing_request -> timing_report
 };
 
-// The device's words, and the build that both ends must share.
+// The device's words, how its process is shut in, and the build that both ends
+// must share.
 struct greeting_text {
-  std::string build, device, target;
+  std::string build, device, target, isolation;
 };
 
 // ---- which numbers an enumeration has ---------------------------------------
@@ -78,7 +79,7 @@ template <typename A, like<fault> T>
 void fields(A& with, T& it) { with(it.why, it.what); }
 
 template <typename A, like<greeting_text> T>
-void fields(A& with, T& it) { with(it.build, it.device, it.target); }
+void fields(A& with, T& it) { with(it.build, it.device, it.target, it.isolation); }
 
 template <typename A, like<fill> T>
 void fields(A& with, T& it) { with(it.kind, it.scale, it.offset, it.row); }
@@ -131,7 +132,7 @@ void fields(A& with, T& it) {
 template <typename A, like<job> T>
 void fields(A& with, T& it) {
   with(it.buffers, it.launches, it.tensor_maps, it.seed, it.most_instructions,
-       it.ctas, it.schedule, it.counters);
+       it.ctas, it.schedule, it.counters, it.threads);
 }
 
 template <typename A, like<counters> T>

@@ -71,14 +71,16 @@ template <typename T>
   return {wire::message::trouble, wire::encode(made.error())};
 }
 
-[[nodiscard]] inline answer answer_to(device& on, const wire::frame& asked) {
+[[nodiscard]] inline answer answer_to(device& on, const wire::frame& asked,
+                                      const std::string& isolation) {
   switch (asked.kind) {
     case wire::message::greeting:
       return said(asked.kind,
                   result<wire::greeting_text>(wire::greeting_text{
                       .build = version,
                       .device = on.name(),
-                      .target = on.target()}));
+                      .target = on.target(),
+                      .isolation = isolation}));
     case wire::message::compile: {
       const auto wanted = wire::decode<compile_request>(asked.payload);
       if (!wanted) return said<done>(asked.kind, wanted.error());
@@ -108,7 +110,8 @@ template <typename T>
 
 }  // namespace worker_channel
 
-[[nodiscard]] inline int serve(device& on, int requests_fd, int answers_fd) {
+[[nodiscard]] inline int serve(device& on, int requests_fd, int answers_fd,
+                               const std::string& isolation = {}) {
   namespace in = worker_channel;
   for (;;) {
     bool began = false;
@@ -121,7 +124,7 @@ template <typename T>
           wire::most_frame_bytes);
       if (!asked) return began ? 1 : 0;
       if (asked.value().kind == wire::message::quit) return 0;
-      reply = in::answer_to(on, asked.value());
+      reply = in::answer_to(on, asked.value(), isolation);
       if (reply.payload.size() > wire::most_frame_bytes)
         reply = in::trouble(reason::too_large,
                             "the answer is longer than a frame may be");

@@ -55,7 +55,11 @@ function use_place() {
 // How wide a picture may be, so that its words keep their size.
 const picture_width = () => Math.max(300, Math.min(720, document.documentElement.clientWidth - 48));
 const is_narrow = () => picture_width() < 600;
-const cut = (words, most) => (words.length > most ? words.slice(0, most - 1) + "\u2026" : words);
+// In the middle: names of one model differ at the end.
+const cut = (words, most) => {
+  const first = Math.ceil((most - 1) / 3);
+  return words.length > most ? words.slice(0, first) + "\u2026" + words.slice(words.length - (most - 1 - first)) : words;
+};
 
 // Redrawn when the colours or the width change.
 function use_looks() {
@@ -135,7 +139,7 @@ function Lift({ effect }) {
   const draw = () => plot({
     style: { fontSize: "12px" }, width: picture_width(), height: 76 + rows.length * 26, marginLeft: margin(), marginRight: is_narrow() ? 16 : 30, marginBottom: 40,
     x: { domain: [-100, 100], label: is_narrow() ? "points: with minus without" : "correct outputs: with the skill minus without (points of 100)", grid: true, ticks: is_narrow() ? 3 : 9 },
-    y: { domain: rows.map((r) => r.name), label: null, tickFormat: (s) => cut(s, Math.floor((margin() - 14) / 6.8)) },
+    y: { domain: rows.map((r) => r.name), label: null, tickFormat: (s) => cut(s, Math.floor((margin() - 18) / 7.4)) },
     marks: [
       ruleX([0], { stroke: "currentColor" }),
       ...rows.map((r) => ruleY_of(r)),
@@ -188,7 +192,7 @@ function Speed({ speed }) {
   const rows = ["with", "without"].flatMap((arm) => speed.steps.map((p, k) => ({ arm, p, share: 100 * speed[arm][k] })));
   const draw = () => plot({
     style: { fontSize: "12px" }, width: picture_width(), height: 260, marginLeft: 56, marginRight: 20, marginBottom: 44,
-    x: { type: "sqrt", domain: [0, 10], ticks: is_narrow() ? [0, 0.5, 1, 2, 5, 10] : [0, 0.25, 0.5, 1, 1.5, 2, 3, 5, 10], tickFormat: (p) => p + "\u00d7", label: `faster than the baseline, ${kind}`, grid: true },
+    x: { type: "sqrt", domain: [0, 10], ticks: is_narrow() ? [0, 1, 2, 5, 10] : [0, 0.25, 0.5, 1, 1.5, 2, 3, 5, 10], tickFormat: (p) => p + "\u00d7", label: `faster than the baseline, ${kind}`, grid: true },
     y: { domain: [0, 100], ticks: 5, label: "correct and so fast (% of all outputs)", grid: true },
     marks: [ruleX([1], { stroke: "currentColor", strokeDasharray: "3,3" }),
       lineY(rows, { x: "p", y: "share", z: "arm", stroke: (d) => colour(d.arm), strokeWidth: 2, curve: "step-after" }),
@@ -201,6 +205,37 @@ function Speed({ speed }) {
     <details><summary>In numbers</summary><div class="scroll"><table class="compact">
       <thead><tr><th>faster than</th><th class="number">with the skill</th><th class="number">without</th></tr></thead>
       <tbody>${speed.steps.map((p, k) => html`<tr><td>${p}\u00d7</td><td class="number">${Math.round(100 * speed.with[k])}%</td><td class="number">${Math.round(100 * speed.without[k])}%</td></tr>`)}</tbody></table></div></details></figure>`;
+}
+
+// Timed cases of all outputs under the roof of the device.
+function Roofline() {
+  const rows = data.roofs;
+  if (!rows.length) return null;
+  const names = { with_skill: "with", baseline: "without" };
+  const of = (d) => names[word("arm", d.output)] ?? "faint";
+  const roof_lines = [...new Map(rows.map((d) => [d.element_type + d.peak_operations + d.peak_bytes, d])).values()];
+  const [low, high] = [Math.min(...rows.map((d) => d.intensity)) / 4, Math.max(...rows.map((d) => Math.max(d.intensity, d.peak_operations / d.peak_bytes))) * 4];
+  const roofs = roof_lines.flatMap((d) => [low, d.peak_operations / d.peak_bytes, high].map((x) => ({ x, y: Math.min(x * d.peak_bytes, d.peak_operations), type: d.element_type + d.peak_operations })));
+  const tera = (y) => (y >= 1e12 ? y / 1e12 + " T" : y >= 1e9 ? y / 1e9 + " G" : y / 1e6 + " M");
+  const draw = () => plot({
+    style: { fontSize: "12px" }, width: picture_width(), height: 320, marginLeft: 56, marginRight: 20, marginBottom: 44,
+    x: { type: "log", domain: [low, high], label: "operations for each byte that must move", ticks: is_narrow() ? 3 : 6, tickFormat: (v) => (Math.log10(v) % 1 === 0 ? v.toLocaleString("en") : "") },
+    y: { type: "log", label: "operations a second", grid: true, ticks: 5, tickFormat: (v) => (Math.log10(v) % 1 === 0 ? tera(v) : "") },
+    marks: [lineY(roofs, { x: "x", y: "y", z: "type", stroke: "currentColor", strokeOpacity: 0.6 }),
+      dot(rows, { x: "intensity", y: "reached", r: 3, fill: (d) => colour(of(d)), fillOpacity: 0.7 })],
+  });
+  return html`<h2>Roofline</h2><figure><${Legend} /><div class="scroll"><${Picture} draw=${draw} label="Operations a second that timed cases reach, under the rates on paper of the device" /></div>
+    <p class="faint">A dot is a timed case of an output, a line what the device can do on paper: bytes of memory where it rises, arithmetic where it is level.</p></figure>`;
+}
+
+function Timings({ all }) {
+  if (!all.length) return null;
+  const micro = (c) => (c ? `${(c.median / 1000).toFixed(1)} (${(c.low / 1000).toFixed(1)} to ${(c.high / 1000).toFixed(1)})` : "");
+  return html`<h3>Times</h3><div class="scroll"><table><caption>Median of a call in microseconds with its 95% interval; share of the rate on paper that binds.</caption>
+    <thead><tr><th>case</th><th>type</th><th>caches</th><th>timer</th><th class="number">candidate</th><th class="number">baseline</th><th class="number">share of the roof</th></tr></thead>
+    <tbody>${all.map((t) => html`<tr><td>${t.case}</td><td>${t.element_type}</td><td>${t.caches}</td><td>${t.not_measured ?? (t.timer ?? "") + (t.stand_in ? ", of a stand-in: no measurement" : "")}</td>
+      <td class="number">${micro(t.candidate)}</td><td class="number">${micro(t.baseline_time)}</td>
+      <td class="number">${t.roofline ? `${Math.round(100 * t.roofline.share)}% (${t.roofline.bound})` : ""}</td></tr>`)}</tbody></table></div>`;
 }
 
 function Assertions({ all }) {
@@ -353,6 +388,7 @@ function One({ id }) {
     ${told.kernels.length > 0 && html`<h3>Kernels</h3><div class="scroll"><table><caption>As ptxas tells.</caption>
       <thead><tr><th>entry</th><th>type</th><th class="number">registers</th><th class="number">spilled bytes</th><th class="number">static shared</th></tr></thead>
       <tbody>${told.kernels.map((k) => html`<tr><td><code>${k.entry}</code></td><td>${k.element_type}</td><td class="number">${k.registers ?? "not told"}</td><td class="number">${k.spill_stores ?? "not told"}</td><td class="number">${k.static_shared ?? "not told"}</td></tr>`)}</tbody></table></div>`}
+    <${Timings} all=${told.timings} />
     ${told.assertions.length > 0 && html`<h3>Assertions</h3><ul>${told.assertions.map((a) => html`<li><strong class=${a.verdict === "passed" ? "correct" : a.verdict === "failed" ? "failed" : "faint"}>${a.verdict.replace("_", " ")}</strong>: ${a.what}${a.why && html` <span class="faint">(${a.why})</span>`}</li>`)}</ul>`}
     ${counted.length > 0 ? html`<h3>Counters</h3>${counted.map((c) => html`<details><summary>${c.kernel}, ${c.element_type}, case ${c.case}, launch ${c.launch}</summary>
       <div class="scroll"><table class="compact"><tbody>${flat_counts(c).map(([what, n]) => html`<tr><th scope="row">${what}</th><td class="number">${numbers(n)}</td></tr>`)}</tbody></table></div></details>`)}`
@@ -369,6 +405,7 @@ function Page() {
     ${data.effects.map((e) => html`<${Effect} effect=${e} />`)}
     ${data.effects.length === 0 && html`<h1>${count} outputs judged</h1><p>There is no output with a skill among them, so nothing is compared.</p>`}
     ${data.effects.length === 0 && html`<h2>Speed</h2>${data.speed.map((s) => html`<p>${s.outputs} outputs: ${s.words}.</p>`)}`}
+    <${Roofline} />
     <h2>Tokens</h2><${Tokens} />
     <${Outputs} place=${place} go=${go} />
     ${place.output && html`<${One} id=${place.output} />`}

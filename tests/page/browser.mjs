@@ -49,8 +49,8 @@ const cases = {
     assert.match(await page.locator("h1").innerText(), /^Skill h100-kernels: does it help/);
     assert.equal(await page.locator(".verdict strong").innerText(), "Helps");
     const heads = await text(page, "h2");
-    assert.deepEqual(heads, ["How far outputs got", "Difference, by model and task", "Speed", "Assertions", "Tokens", "Outputs"]);
-    assert.equal(await page.locator("svg[role=img][aria-label]").count(), 4);
+    assert.deepEqual(heads, ["How far outputs got", "Difference, by model and task", "Speed", "Assertions", "Roofline", "Tokens", "Outputs"]);
+    assert.equal(await page.locator("svg[role=img][aria-label]").count(), 5);
     assert.match(await page.locator("main").innerText(), /2 outputs could not be tried/);
     assert.match(await page.locator("main").innerText(), /Speed is predicted/);
     await close();
@@ -90,6 +90,7 @@ const cases = {
     const { page, close } = await open("effect.html");
     const bad = page.locator("#table tbody tr", { has: page.locator("td.failed") }).first();
     const id = await bad.locator("a").innerText();
+    const sound = await page.locator("#table tbody tr", { has: page.locator("td.correct") }).first().locator("a").innerText();
     await close();
     const one = await open("effect.html", "#output=" + encodeURIComponent(id));
     const part = one.page.locator("section.one");
@@ -103,6 +104,9 @@ const cases = {
     await part.getByRole("link", { name: "Close" }).click();
     assert.equal(await one.page.locator("section.one").count(), 0);
     await one.close();
+    const right = await open("effect.html", "#output=" + encodeURIComponent(sound));
+    assert.match(await right.page.locator("section.one").innerText(), /Times[^]*CUPTI records[^]*% \((memory|arithmetic)\)/);
+    await right.close();
     const none = await open("effect.html", "#output=nobody");
     assert.match(await none.page.locator("section.one h2").innerText(), /There is no output nobody/);
     await none.close();
@@ -156,17 +160,18 @@ const cases = {
   async "nothing is wider than a narrow screen or cut in a picture"() {
     const { page, close } = await open("effect.html", "", { viewport: { width: 390, height: 800 } });
     assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "the page itself does not scroll sideways");
-    await close();
-    const at = await open("effect.html");
-    const cut = await at.page.evaluate(() => [...document.querySelectorAll("svg[role=img]")].flatMap((svg) => {
+    const cut = () => page.evaluate(() => [...document.querySelectorAll("svg[role=img]")].flatMap((svg) => {
       const frame = svg.getBoundingClientRect();
       return [...svg.querySelectorAll("text")].filter((it) => {
         const box = it.getBoundingClientRect();
         return box.width > 0 && (box.left < frame.left - 1 || box.right > frame.right + 1);
       }).map((it) => it.textContent);
     }));
-    assert.deepEqual(cut, []);
-    await at.close();
+    assert.deepEqual(await cut(), []);
+    await page.setViewportSize({ width: 1200, height: 900 });
+    await page.waitForFunction(() => document.querySelector("svg[role=img]").getAttribute("width") === "720");
+    assert.deepEqual(await cut(), []);
+    await close();
   },
 
   async "colours follow the reader's choice"() {

@@ -37,14 +37,14 @@ enum class exit_code : int {
 
 struct run_command {
   std::vector<std::string> paths;
-  std::string device = "auto";
+  std::string device = "auto", isolation = "auto";
   std::string out;  // "" means the default folder
   std::uint64_t seed = 1;
   int jobs = 1;
   bool json = false;
   bool resume = false;
   bool counters = false;
-  bool hot = false;
+  bool hot = false, no_time = false;
   double sustained = 0;
   std::string suite;  // a file, "" for none
   bool allow_commands = false;
@@ -53,12 +53,12 @@ struct run_command {
 
 struct check_command {
   std::string file, family;
-  std::string device = "auto";
+  std::string device = "auto", isolation = "auto";
   std::uint64_t seed = 1;
   int schedules = 0;
   bool counters = false;
   std::string test_case;  // to count; "": the largest that is run
-  bool hot = false;
+  bool hot = false, no_time = false;
   double sustained = 0;
   std::vector<std::string> metrics;
   bool json = false;
@@ -75,11 +75,14 @@ struct prompt_command {
 
 struct selftest_command {
   std::string family, kernels;
-  std::string device = "auto";
+  std::string device = "auto", isolation = "auto";
   std::uint64_t seed = 1;
   int jobs = 1;
   cache_choice cache;
 };
+
+// Judges hostile outputs; nothing of them is kept.
+struct attack_command : selftest_command {};
 
 struct doctor_command {
   bool json = false;
@@ -93,13 +96,14 @@ struct ptx_command {
   std::vector<std::string> args;
   std::int64_t shared = 0;  // bytes, dynamic
   std::uint64_t seed = 1, schedules = 1, most_instructions = 0;
+  int threads = 1;
   bool json = false, counters = false, list = false;
 };
 
 struct tune_command {
   std::string file, family, replay;
   std::string strategy = "portfolio";
-  std::string device = "auto";
+  std::string device = "auto", isolation = "auto";
   std::string type;       // "": all
   std::string test_case;  // that is timed; "": the largest
   std::string out = "skillbench-tuning", t4;
@@ -151,7 +155,7 @@ struct said {
 
 using command =
     std::variant<run_command, check_command, families_command, prompt_command,
-                 selftest_command, doctor_command, ptx_command, tune_command,
+                 selftest_command, attack_command, doctor_command, ptx_command, tune_command,
                  skill_check_command, import_upskill_command, report_command, compare_command,
                  version_command, completion_command, said>;
 
@@ -178,15 +182,25 @@ inline void add_seed(CLI::App& to, std::uint64_t& seed) {
       });
 }
 
-inline void add_device(CLI::App& to, std::string& device, std::uint64_t& seed) {
+inline void add_device(CLI::App& to, std::string& device,
+                       std::string& isolation, std::uint64_t& seed) {
   to.add_option("--device", device,
                 "auto, ptx (the PTX machine, on the CPU) or cuda (a GPU)")
       ->type_name("DEVICE")
       ->check(CLI::IsMember({"auto", "ptx", "cuda"}));
+  to.add_option("--isolation", isolation,
+                "auto (a worker reads no file but the toolkit and libraries and "
+                "makes no other system call than it needs, as far as this kernel "
+                "offers that), strict (that, or nothing is judged) or basic "
+                "(limits and an empty environment alone)")
+      ->type_name("HOW")
+      ->check(CLI::IsMember({"auto", "strict", "basic"}));
   add_seed(to, seed);
 }
 
-inline void add_timing(CLI::App& to, bool& hot, double& sustained) {
+inline void add_timing(CLI::App& to, bool& hot, bool& no_time,
+                       double& sustained) {
+  to.add_flag("--no-time", no_time, "on a GPU: judge, and time nothing");
   to.add_flag("--hot", hot,
               "on a GPU: time with caches as the call before left them");
   to.add_option("--sustained", sustained,
@@ -223,6 +237,7 @@ struct words {
   families_command families;
   prompt_command prompt;
   selftest_command selftest;
+  attack_command attack;
   doctor_command doctor;
   ptx_command ptx;
   tune_command tune;
@@ -254,8 +269,8 @@ struct words {
                      "or a folder that holds one, or one file")
         ->required()
         ->type_name("");
-    add_device(*to_run, run.device, run.seed);
-    add_timing(*to_run, run.hot, run.sustained);
+    add_device(*to_run, run.device, run.isolation, run.seed);
+    add_timing(*to_run, run.hot, run.no_time, run.sustained);
     add_jobs(*to_run, run.jobs);
     add_cache(*to_run, run.cache);
     to_run
@@ -303,8 +318,8 @@ struct words {
         ->add_option("--family", check.family,
                      "what it was asked for (default: what its manifest says)")
         ->type_name("NAME");
-    add_device(*to_check, check.device, check.seed);
-    add_timing(*to_check, check.hot, check.sustained);
+    add_device(*to_check, check.device, check.isolation, check.seed);
+    add_timing(*to_check, check.hot, check.no_time, check.sustained);
     to_check
         ->add_option("--metrics", check.metrics,
                      "on a GPU: counters by CUPTI's names, with commas")
@@ -359,13 +374,28 @@ struct words {
                      "folder of families (default: the one that came with "
                      "this program)")
         ->type_name("DIR");
-    add_device(*to_selftest, selftest.device, selftest.seed);
+    add_device(*to_selftest, selftest.device, selftest.isolation, selftest.seed);
     add_jobs(*to_selftest, selftest.jobs);
     add_cache(*to_selftest, selftest.cache);
     to_selftest->footer(
         "Examples:\n"
         "  skillbench selftest\n"
         "  skillbench selftest --family geglu --jobs 2");
+
+    attack.cache.off = true;
+    CLI::App* const to_attack = app.add_subcommand(
+        "attack", "judge hostile outputs: each must get the outcome it names, "
+                  "and leak nothing");
+    to_attack
+        ->add_option("--kernels", attack.kernels,
+                     "folder of families (default: the one beside this program)")
+        ->type_name("DIR");
+    add_device(*to_attack, attack.device, attack.isolation, attack.seed);
+    add_jobs(*to_attack, attack.jobs);
+    to_attack->footer(
+        "\nExamples:\n"
+        "  skillbench attack\n"
+        "  skillbench attack --jobs 2 --isolation strict");
 
     CLI::App* const to_doctor = app.add_subcommand(
         "doctor", "say what this machine can do, and what is missing");
@@ -408,6 +438,14 @@ struct words {
                      "run it N times, each in another order of CTAs and warps")
         ->type_name("N")
         ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1000}));
+    const unsigned cores = std::thread::hardware_concurrency();
+    ptx.threads = std::clamp(static_cast<int>(cores), 1, 64);
+    to_ptx
+        ->add_option("--threads", ptx.threads,
+                     "CTAs on N threads of this machine; what is told is the "
+                     "same (default: one for each core)")
+        ->type_name("N")
+        ->check(CLI::Range(1, 64));
     to_ptx
         ->add_option("--budget", ptx.most_instructions,
                      "stop after about N warp instructions (default: 4 billion)")
@@ -592,7 +630,7 @@ struct words {
         ->add_option("--case", tune.test_case,
                      "the public case whose time counts (default: the largest)")
         ->type_name("NAME");
-    add_device(*to_tune, tune.device, tune.seed);
+    add_device(*to_tune, tune.device, tune.isolation, tune.seed);
     add_jobs(*to_tune, tune.jobs);
     add_cache(*to_tune, tune.cache);
     to_tune
@@ -729,6 +767,7 @@ struct words {
   if (known.app.got_subcommand("families")) return known.families;
   if (known.app.got_subcommand("prompt")) return known.prompt;
   if (known.app.got_subcommand("selftest")) return known.selftest;
+  if (known.app.got_subcommand("attack")) return known.attack;
   if (known.app.got_subcommand("doctor")) return known.doctor;
   if (known.app.got_subcommand("ptx")) return known.ptx;
   if (known.app.got_subcommand("tune")) return known.tune;

@@ -257,7 +257,7 @@ inline void print_counters(const record& told, const excerpt* from,
   }
   const extracted pieces = extract(of.output);
 
-  auto opened = devices::open(asked.device, asked.cache);
+  auto opened = devices::open(asked.device, asked.cache, asked.isolation);
   if (!opened) {
     complain(opened.error().what);
     return exit_code::broken;
@@ -270,6 +270,7 @@ inline void print_counters(const record& told, const excerpt* from,
   plan how{.seed = asked.seed,
            .schedules = asked.schedules,
            .count = {asked.counters, asked.test_case, true}};
+  how.measure.wanted = !asked.no_time;
   how.measure.cold = !asked.hot;
   how.measure.sustained_seconds = asked.sustained;
   how.measure.test_case = asked.test_case;

@@ -115,6 +115,10 @@ inline void print_totals(std::span<const counted_column> columns,
   number("  bank conflicts", &event_counts::shared_atomic_conflicts);
   number("requests of other CTAs' shared memory",
          &event_counts::cluster_requests);
+  number("local load requests", &event_counts::local_load_requests);
+  number("  sectors", &event_counts::local_load_sectors);
+  number("local store requests", &event_counts::local_store_requests);
+  number("  sectors", &event_counts::local_store_sectors);
 
   number("cp.async requests", &event_counts::thread_copies);
   number("  bytes", &event_counts::thread_copy_bytes);

@@ -51,7 +51,8 @@ class devices {
   // `wanted` is auto, ptx or cuda. Looks for all that is needed, so that what
   // is missing is told once and not for every candidate.
   [[nodiscard]] static result<std::unique_ptr<devices>> open(
-      const std::string& wanted, const cache_choice& cache = {"", true}) {
+      const std::string& wanted, const cache_choice& cache = {"", true},
+      const std::string& isolation = "auto") {
     if (wanted == "cuda")  // before anything that costs time
       if (const driver_state driver = driver_status(); !driver.usable)
         return fault{reason::no_device,
@@ -63,6 +64,8 @@ class devices {
     auto made = std::unique_ptr<devices>(new devices);
     made->command_.program = std::move(program).value();
     made->command_.arguments = {worker_command};
+    if (isolation == "basic") made->command_.arguments.push_back(isolation);
+    made->only_strict_ = isolation == "strict";
     made->command_.environment = worker_environment(cuda.value());
     if (wanted != "ptx") {
       auto found = gpus::open(
@@ -91,6 +94,15 @@ class devices {
       return fault{reason::cancelled, "stopped before it was judged"};
     auto started = remote::start(command_);
     if (!started) return started.error();
+    if (const std::string how = started.value()->isolation(); how != "strict") {
+      if (only_strict_)
+        return fault{reason::no_permission,
+                     "a worker cannot be shut in as --isolation strict asks: " +
+                         how.substr(how.find(' ') + 1) +
+                         "; --isolation auto does with what there is"};
+      const std::lock_guard held(lock_);
+      isolation_note_ = how;
+    }
     std::unique_ptr<device> made(
         new running(*this, std::move(started).value()));
     if (gpus_) made = gpus_->make(std::move(made));
@@ -104,6 +116,12 @@ class devices {
   // Of GPUs that are there and not used; "" when all are.
   [[nodiscard]] std::string gpu_note() const {
     return gpus_ ? gpus_->note() : "";
+  }
+
+  // How workers were shut in, where that was not "strict"; "" else.
+  [[nodiscard]] std::string isolation_note() {
+    const std::lock_guard held(lock_);
+    return isolation_note_;
   }
 
   // Ends every child; what waits for one gets reason::child_died.
@@ -169,6 +187,9 @@ class devices {
     [[nodiscard]] std::string target() const override {
       return child_->target();
     }
+    [[nodiscard]] std::string isolation() const override {
+      return child_->isolation();
+    }
     [[nodiscard]] result<image> compile(const compile_request& it) override {
       return child_->compile(it);
     }
@@ -193,6 +214,8 @@ class devices {
   std::mutex lock_;
   std::vector<pid_t> children_;
   std::atomic<bool> stopped_ = false;
+  bool only_strict_ = false;
+  std::string isolation_note_;  // guarded by `lock_`
   std::string no_gpu_;
   std::unique_ptr<gpus> gpus_;  // ends before the list of its children
 };

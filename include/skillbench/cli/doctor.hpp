@@ -245,6 +245,19 @@ struct examined {
                                        on.value()->target()
                                  : wrong,
                    wrong.empty() ? "" : std::string(toolkit_advice)});
+    if (on) {
+      const std::string how = on.value()->isolation();
+      const bool strict = how == "strict";
+      all.push_back(
+          {"isolation", strict ? state::good : state::absent,
+           strict ? "a process for each candidate, with an empty environment, "
+                    "limits, Landlock and a filter of system calls"
+                  : "a process for each candidate, with an empty environment and "
+                    "limits; " + how.substr(how.find(' ') + 1),
+           strict ? ""
+                  : "a Linux from 5.13 on with Landlock; without it a source can "
+                    "include files that this user may read"});
+    }
   }
 
   all.push_back(examine_cache(cache));
@@ -258,10 +271,6 @@ struct examined {
   if (driver.usable)
     for (examined& each : examine_gpus(cuda ? &cuda.value() : nullptr))
       all.push_back(std::move(each));
-  all.push_back({"isolation", state::good,
-                 "a process for each candidate, with an empty environment and "
-                 "limits on memory, time and files",
-                 ""});
   return all;
 }
 

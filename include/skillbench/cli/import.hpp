@@ -16,6 +16,7 @@
 #include <skillbench/effect.hpp>
 #include <skillbench/json_record.hpp>
 #include <skillbench/read_upskill.hpp>
+#include <skillbench/records.hpp>
 #include <skillbench/store.hpp>
 
 namespace skillbench::cli {
@@ -119,6 +120,13 @@ inline void print_imported(const imported_runs& told, stream& out) {
     }
   if (const auto safe = kept.value().sync(); !safe) {
     complain(safe.error().what);
+    return exit_code::broken;
+  }
+  std::vector<not_tried> lost;
+  for (const unanswered_run& each : told.unanswered)
+    lost.push_back({each.name, reason::not_found, each.why});
+  if (const auto written = write_not_tried(folder, lost); !written) {
+    complain(written.error().what);
     return exit_code::broken;
   }
   if (asked.json) return code;

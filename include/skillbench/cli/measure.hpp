@@ -126,7 +126,7 @@ extern "C" __global__ void multiplied(const float* x, float* y, int loops) {
   const auto us = [](double ns) { return fmt::format("{:.1f} us", ns / 1000); };
 
   // A copy, three times over: rate, and spread between runs.
-  const std::int64_t floats = small ? 4096 : std::int64_t{64} << 20;
+  const std::int64_t floats = small ? 4096 : std::int64_t{32} << 20;
   std::vector<double> medians;
   std::optional<timed_case> copy;
   for (int again = 0; again < 3; ++again) {

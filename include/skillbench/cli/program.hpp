@@ -12,6 +12,7 @@
 #include <vector>
 
 #include <skillbench/cli/arguments.hpp>
+#include <skillbench/cli/attack.hpp>
 #include <skillbench/cli/check.hpp>
 #include <skillbench/cli/devices.hpp>
 #include <skillbench/cli/doctor.hpp>
@@ -27,6 +28,7 @@
 #include <skillbench/cuda/library.hpp>
 #include <skillbench/device.hpp>
 #include <skillbench/device/cuda.hpp>
+#include <skillbench/isolate.hpp>
 #include <skillbench/version.hpp>
 #include <skillbench/worker.hpp>
 
@@ -40,14 +42,20 @@ struct ptx_machine {
 };
 
 [[nodiscard]] inline exit_code serve_as_worker(const ptx_machine& machine,
-                                               stream& trouble) {
+                                               bool strict, stream& trouble) {
   const auto cuda = find_toolkit();
   if (!cuda) {
     trouble.line(printable(cuda.error().what));
     return exit_code::broken;
   }
   const auto on = machine.make(cuda.value());
-  return serve(*on, requests_descriptor, answers_descriptor) == 0
+  // The compiler's libraries and headers are opened later, when a source is there.
+  std::vector<std::string> readable = library_places();
+  readable.push_back(cuda.value().include);
+  readable.push_back(cuda.value().library_folder);
+  const std::string how = strict ? isolate(readable).words()
+                                 : "basic: asked for with --isolation basic";
+  return serve(*on, requests_descriptor, answers_descriptor, how) == 0
              ? exit_code::fine
              : exit_code::broken;
 }
@@ -113,6 +121,8 @@ struct ptx_machine {
     return tell(*one, all, out, trouble);
   if (const auto* one = std::get_if<selftest_command>(&asked))
     return tell(*one, all, out, trouble);
+  if (const auto* one = std::get_if<attack_command>(&asked))
+    return tell(*one, all, out, trouble);
   if (const auto* one = std::get_if<prompt_command>(&asked))
     return tell(*one, all, out, trouble);
   return tell(std::get<families_command>(asked), all, out);
@@ -125,8 +135,10 @@ struct ptx_machine {
   try {
     const std::vector<std::string> args(words + (count > 0 ? 1 : 0),
                                         words + count);
-    if (args.size() == 1 && args.front() == worker_command)
-      return static_cast<int>(serve_as_worker(machine, trouble));
+    if (!args.empty() && args.front() == worker_command && args.size() <= 2 &&
+        (args.size() == 1 || args[1] == "basic"))
+      return static_cast<int>(
+          serve_as_worker(machine, args.size() == 1, trouble));
     if (args.size() == 3 && args[0] == worker_command && args[1] == "cuda")
       return static_cast<int>(serve_gpu(args[2], trouble));
     code = run_program(args, machine, out, trouble);

@@ -424,6 +424,7 @@ inline void pass(kernel_argument& to, const scalar_type& type, std::uint64_t bit
   std::uint64_t differing = 0;
   for (std::uint64_t k = 0; k < asked.schedules; ++k) {
     work.schedule = k;
+    work.threads = asked.threads;
     work.counters = asked.counters && k == 0;
     auto report = on.value()->run(work);
     if (!report && report.error().why == reason::too_slow) return broken({reason::too_slow, report.error().what + "; --budget sets how many"});

@@ -264,7 +264,7 @@ inline void print_noise(const std::vector<record>& records, std::uint64_t seed,
     const std::vector<std::string>& paths, stream& trouble) {
   record_pile all;
   for (const std::string& path : paths) {
-    auto one = read_records(path);
+    auto one = read_records(path, true);
     if (!one) {
       trouble.line("skillbench: " + printable(one.error().what) +
                    "; `skillbench run` makes one, and --out names it");

@@ -133,7 +133,7 @@ inline void shorten(record& told) {
                               "id where it has none, is no task of theirs");
   }
 
-  auto opened = devices::open(asked.device, asked.cache);
+  auto opened = devices::open(asked.device, asked.cache, asked.isolation);
   if (!opened) {
     complain(trouble, opened.error().what);
     return exit_code::broken;
@@ -171,6 +171,7 @@ inline void shorten(record& told) {
   how.each.seed = asked.seed;
   how.each.count = {asked.counters, "", false};
   if (!on.no_gpu().empty()) how.each.no_gpu = on.no_gpu();
+  how.each.measure.wanted = !asked.no_time;
   how.each.measure.cold = !asked.hot;
   how.each.measure.sustained_seconds = asked.sustained;
   how.jobs = asked.jobs;
@@ -245,6 +246,9 @@ inline void shorten(record& told) {
       ended_by = told.error();
   line.end();
   tell_caches(on.cache_words(), references, trouble);
+  if (const std::string note = on.isolation_note();
+      !note.empty() && asked.isolation != "basic")
+    complain(trouble, "workers were shut in less than they could be, " + note);
 
   if (!asked.json) {
     print_summary(records, out);

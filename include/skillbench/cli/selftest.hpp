@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -110,15 +111,17 @@ struct selftest_file {
   expectation wanted;
 };
 
+// The files of some folders of each family; `best`: its h100.cu as well.
 [[nodiscard]] inline result<std::vector<selftest_file>> selftest_files(
     const std::string& kernels, const std::vector<family>& known,
-    const std::string& only) {
+    const std::string& only, const std::vector<std::string>& kinds,
+    bool with_best) {
   namespace fs = std::filesystem;
   std::vector<selftest_file> found;
   for (const family& each : known) {
     if (!only.empty() && each.name != only) continue;
     const fs::path best = fs::path(kernels) / each.name / "h100.cu";
-    if (std::error_code ignored; fs::exists(best, ignored)) {
+    if (std::error_code ignored; with_best && fs::exists(best, ignored)) {
       auto text = gathering::read_text(best);
       if (!text) return text.error();
       selftest_file one;
@@ -129,7 +132,7 @@ struct selftest_file {
       one.wanted.outcome = "correct";
       found.push_back(std::move(one));
     }
-    for (const char* kind : {"right", "wrong"}) {
+    for (const std::string& kind : kinds) {
       const fs::path folder = fs::path(kernels) / each.name / kind;
       std::error_code failed;
       std::vector<fs::path> files;
@@ -160,33 +163,16 @@ struct selftest_file {
   return found;
 }
 
-[[nodiscard]] inline exit_code tell(const selftest_command& asked,
-                                    const std::vector<family>& known,
-                                    stream& out, stream& trouble) {
+// Judges the files and holds each record against what its file says. `wrong_too`
+// may say of a record what else is not as it should be.
+[[nodiscard]] inline exit_code judge_expected(
+    const std::vector<selftest_file>& files, const selftest_command& asked,
+    const std::vector<family>& known, stream& out, stream& trouble,
+    const std::function<std::string(const record&)>& wrong_too = {}) {
   const auto complain = [&](const std::string& what) {
     trouble.line("skillbench: " + printable(what));
   };
-  if (!asked.family.empty() && !find_family(known, asked.family)) {
-    trouble.line("skillbench: " + no_such_family(asked.family, known));
-    return exit_code::misuse;
-  }
-  auto kernels = asked.kernels.empty() ? find_kernels()
-                                       : result<std::string>(asked.kernels);
-  if (!kernels) {
-    complain(kernels.error().what);
-    return exit_code::misuse;
-  }
-  auto files = selftest_files(kernels.value(), known, asked.family);
-  if (!files) {
-    complain(files.error().what);
-    return exit_code::misuse;
-  }
-  if (files.value().empty()) {
-    complain(kernels.value() +
-             " holds no right/*.md and no wrong/*.md of a family");
-    return exit_code::misuse;
-  }
-  auto opened = devices::open(asked.device, asked.cache);
+  auto opened = devices::open(asked.device, asked.cache, asked.isolation);
   if (!opened) {
     complain(opened.error().what);
     return exit_code::broken;
@@ -194,8 +180,7 @@ struct selftest_file {
   devices& on = *opened.value();
 
   std::vector<sample> samples;
-  for (const selftest_file& each : files.value())
-    samples.push_back(each.given);
+  for (const selftest_file& each : files) samples.push_back(each.given);
   table all({"file", "expected", "judged", ""});
   std::vector<std::string> differences;
   std::size_t at = 0, faults = 0;
@@ -211,10 +196,10 @@ struct selftest_file {
   how.stop = [&] { on.stop(); };
   how.take = [&](const sample& of,
                  const result<record>& one) -> result<done> {
-    const expectation& wanted = files.value()[at++].wanted;
+    const expectation& wanted = files[at++].wanted;
     if (!one) ++faults;
-    const std::string how_so =
-        one ? differs(wanted, one.value()) : one.error().what;
+    std::string how_so = one ? differs(wanted, one.value()) : one.error().what;
+    if (one && wrong_too && how_so.empty()) how_so = wrong_too(one.value());
     all.add({of.id, wanted.outcome,
              one ? std::string(name(one.value().what)) : "not tried",
              how_so.empty() ? "as expected" : "DIFFERS"});
@@ -243,6 +228,36 @@ struct selftest_file {
                        samples.size() - differences.size(), samples.size()));
   if (faults > 0) return exit_code::broken;
   return differences.empty() ? exit_code::fine : exit_code::differs;
+}
+
+[[nodiscard]] inline exit_code tell(const selftest_command& asked,
+                                    const std::vector<family>& known,
+                                    stream& out, stream& trouble) {
+  const auto complain = [&](const std::string& what) {
+    trouble.line("skillbench: " + printable(what));
+  };
+  if (!asked.family.empty() && !find_family(known, asked.family)) {
+    trouble.line("skillbench: " + no_such_family(asked.family, known));
+    return exit_code::misuse;
+  }
+  auto kernels = asked.kernels.empty() ? find_kernels()
+                                       : result<std::string>(asked.kernels);
+  if (!kernels) {
+    complain(kernels.error().what);
+    return exit_code::misuse;
+  }
+  auto files = selftest_files(kernels.value(), known, asked.family,
+                              {"right", "wrong"}, true);
+  if (!files) {
+    complain(files.error().what);
+    return exit_code::misuse;
+  }
+  if (files.value().empty()) {
+    complain(kernels.value() +
+             " holds no right/*.md and no wrong/*.md of a family");
+    return exit_code::misuse;
+  }
+  return judge_expected(files.value(), asked, known, out, trouble);
 }
 
 }  // namespace skillbench::cli

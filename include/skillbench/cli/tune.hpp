@@ -528,7 +528,7 @@ inline void print(const outcome_of_tuning& made, const kernel_tuning& how,
                     exit_code::misuse);
   how.test_case = asked.test_case;
   if (how.test_case.empty()) {
-    auto largest = largest_case(*of);
+    auto largest = case_to_time(*of);
     if (!largest) return complain(largest.error().what, exit_code::broken);
     how.test_case = largest.value();
   }
@@ -544,7 +544,7 @@ inline void print(const outcome_of_tuning& made, const kernel_tuning& how,
   if (!space)
     return complain(asked.file + ": " + space.error().what, exit_code::misuse);
 
-  auto opened = devices::open(asked.device, asked.cache);
+  auto opened = devices::open(asked.device, asked.cache, asked.isolation);
   if (!opened) return complain(opened.error().what, exit_code::broken);
   devices& on = *opened.value();
   const std::string machine = on.machine();

@@ -86,7 +86,7 @@ struct launch_attribute {
 inline constexpr int cluster_attribute = 4;
 static_assert(sizeof(launch_config) == 56 && sizeof(launch_attribute) == 72);
 
-struct alignas(64) tensor_map {
+struct alignas(128) tensor_map {
   std::uint64_t held[16] = {};
 };
 

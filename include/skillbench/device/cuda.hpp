@@ -406,8 +406,12 @@ class cuda_device : public device {
       if (kept.bytes > 0)
         if (auto ok = check(driver_.to_device(kept.tensor, kept.contents.data(), kept.bytes), "cuMemcpyHtoD", b.name); !ok) return ok;
     }
-    return check(driver_.wait_stream(stream_), "cuStreamSynchronize", "the stream");
+    return copies_done();
   }
+
+  // A copy from the host may return while the last of it is on its way, and our
+  // stream does not wait for it.
+  [[nodiscard]] result<done> copies_done() { return check(driver_.synchronize(), "cuCtxSynchronize", "the context"); }
 
   // Before each call: outputs and scratch hold nothing that an earlier one left.
   [[nodiscard]] result<done> poison_outputs(const job& asked, const placed& memory) {
@@ -419,6 +423,7 @@ class cuda_device : public device {
         if (of.bytes == 0) continue;
         if (auto ok = check(driver_.wait_stream(stream_), "cuStreamSynchronize", "the stream"); !ok) return ok;
         if (auto ok = check(driver_.to_device(of.tensor, of.contents.data(), of.bytes), "cuMemcpyHtoD", asked.buffers[i].name); !ok) return ok;
+        if (auto ok = copies_done(); !ok) return ok;
         continue;
       }
       if (auto ok = check(driver_.set_words(of.base, memory.poison, of.whole / 4, stream_), "cuMemsetD32Async", asked.buffers[i].name); !ok) return ok;

@@ -28,11 +28,12 @@
 #include <skillbench/ptx/gate.hpp>
 #include <skillbench/ptx/machine.hpp>
 #include <skillbench/ptx/parse.hpp>
+#include <skillbench/ptx/threads.hpp>
 
 namespace skillbench {
 
 inline constexpr std::uint64_t most_memory = std::uint64_t{1} << 30;
-inline constexpr std::uint64_t most_job_instructions = 4'000'000'000;
+inline constexpr std::uint64_t most_job_instructions = 1'000'000'000;
 
 class ptx_device : public device {
  public:
@@ -98,7 +99,7 @@ class ptx_device : public device {
         if (cta >= 0 && cta < one.grid.count()) plan.ctas.push_back(static_cast<std::uint64_t>(cta));
       if (!asked.ctas.empty() && plan.ctas.empty()) continue;
       plan.parameters = parameters(*program.value(), one, global, first, maps);
-      auto counted = machine.launch(*program.value(), plan);
+      auto counted = ptx::launch_on(static_cast<unsigned>(std::clamp<std::int64_t>(asked.threads, 1, 64)), machine, global, seen, *program.value(), plan);
       if (!counted) return counted.error();
       const ptx::launch_counts& c = counted.value();
       left = c.warp_instructions < left ? left - c.warp_instructions : 1;

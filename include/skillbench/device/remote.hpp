@@ -46,8 +46,9 @@ struct request_limits {
 struct remote_limits {
   child_limits process;
   request_limits start{20, 20};
-  request_limits compile{60, 60};
-  request_limits load{60, 60};
+  // Wall time is the last resort: on a busy machine it is no measure of a source.
+  request_limits compile{300, 60};
+  request_limits load{300, 60};
   request_limits run{600, 0};
   request_limits time{300, 0};
 };
@@ -90,6 +91,9 @@ class remote final : public device {
   [[nodiscard]] std::string name() const override { return greeting_.device; }
   [[nodiscard]] std::string target() const override {
     return greeting_.target;
+  }
+  [[nodiscard]] std::string isolation() const override {
+    return greeting_.isolation;
   }
 
   [[nodiscard]] result<image> compile(const compile_request& asked) override {

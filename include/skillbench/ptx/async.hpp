@@ -72,6 +72,14 @@ struct store_note {
   std::uint32_t meeting = 0; // barriers of the CTA by then
 };
 
+// An mbarrier that a thread began.
+struct barrier_birth {
+  std::uint64_t at = 0;
+  std::uint32_t thread = 0, pc = 0;  // of the CTA
+  std::uint32_t meeting = 0;         // barriers of the CTA by then
+  bool told = false;                 // a fence, or a barrier of the cluster, tells others of it
+};
+
 class cta_races;  // race.hpp
 
 // Shared memory of a CTA with its shadow (see memory.hpp).
@@ -89,6 +97,7 @@ struct shared_memory {
   std::vector<std::uint32_t> fenced_at; // the meeting of each warp's last one
   std::uint32_t meetings = 0;
   wgmma_reads matrices;                 // only in programs with wgmma
+  std::vector<barrier_birth> births;    // of the mbarriers that there are
   // The last use by a thread of another CTA since the CTAs met: whoever exits
   // then may pull the memory from under it.
   bool visited = false;
@@ -108,6 +117,7 @@ struct shared_memory {
     }
     meetings = 1;
     visited = false;
+    births.clear();
     if (!noting) return;
     notes.assign(data.size() / 16 + 1, store_note{});
     fences.assign(warps, 0);
@@ -136,6 +146,25 @@ struct shared_memory {
     if (notes.empty()) return;
     ++fences[warp_number];
     fenced_at[warp_number] = meetings;
+  }
+
+  void born(std::uint64_t at, std::uint32_t thread, std::uint32_t pc) {
+    died(at);
+    births.push_back({at, thread, pc, meetings, false});
+  }
+  void died(std::uint64_t at) {
+    std::erase_if(births, [&](const barrier_birth& b) { return b.at == at; });
+  }
+  // Lanes of a warp fence what they began, and what a barrier of the CTA put
+  // before that.
+  void tell_births(std::uint32_t warp_number, std::uint32_t lanes) {
+    for (barrier_birth& b : births)
+      b.told |= b.meeting < meetings || (b.thread / 32 == warp_number && ((lanes >> (b.thread % 32)) & 1u));
+  }
+  [[nodiscard]] barrier_birth* untold(std::uint64_t at) {
+    for (barrier_birth& b : births)
+      if (b.at == at && !b.told) return &b;
+    return nullptr;
   }
 
   // The first store to a range that no fence stands behind, for a reader in

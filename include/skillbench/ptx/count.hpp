@@ -121,6 +121,7 @@ class launch_tally {
     switch (where) {
       case space::global: return global(of, kind, at, active, bytes);
       case space::shared: return shared(of, kind, at, active, bytes);
+      case space::local: return local(of, kind, at, active, bytes);
       case space::cluster:
         ++of.cluster_requests;
         of.cluster_bytes += lanes * bytes;
@@ -263,6 +264,19 @@ class launch_tally {
       of.global_atomic_sectors += n;
       of.global_atomic_lanes += lanes;
     }
+  }
+
+  static void local(event_counts& of, access_kind kind, const std::uint64_t* at, lane_mask active, unsigned bytes) {
+    std::uint64_t touched[160];
+    std::size_t n = 0;
+    for (lane_mask left = active; left; left &= left - 1) {
+      const auto lane = static_cast<unsigned>(std::countr_zero(left));
+      for (std::uint64_t word = at[lane] >> 2; word <= (at[lane] + bytes - 1) >> 2; ++word) touched[n++] = word * 4 + lane / 8;
+    }
+    std::sort(touched, touched + n);
+    n = static_cast<std::size_t>(std::unique(touched, touched + n) - touched);
+    (kind == access_kind::load ? of.local_load_requests : of.local_store_requests) += 1;
+    (kind == access_kind::load ? of.local_load_sectors : of.local_store_sectors) += n;
   }
 
   static void shared(event_counts& of, access_kind kind, const std::uint64_t* at, lane_mask active, unsigned bytes) {

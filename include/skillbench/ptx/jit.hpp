@@ -15,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include <skillbench/ptx/jit/access.hpp>
 #include <skillbench/ptx/jit/compiler.hpp>
 #include <skillbench/ptx/jit/state.hpp>
 #include <skillbench/ptx/program.hpp>

@@ -1,7 +1,7 @@
 #pragma once
 // ptx/machine.hpp: runs the launches of a program: CTAs, warps, fragments.
 //
-// Layer   3. Includes decoder's program, warp, watch and memory.
+// Layer   3. Includes resident, jit, program, warp, watch and memory.
 // Order   clusters (CTAs, where a launch has none) run one after the other, in a
 //         seeded order; one that runs long is set aside while others start, so
 //         that CTAs may wait for each other. In a cluster, warps take turns:
@@ -33,39 +33,11 @@
 #include <skillbench/ptx/program.hpp>
 #include <skillbench/ptx/race.hpp>
 #include <skillbench/ptx/report.hpp>
+#include <skillbench/ptx/resident.hpp>
 #include <skillbench/ptx/warp.hpp>
 #include <skillbench/ptx/watch.hpp>
 
 namespace skillbench::ptx {
-
-// How instructions are run: one by one; as native code where that is possible,
-// with the same findings, counters and results (jit.hpp); or as native code that
-// leaves out what only finds mistakes and counts sectors.
-enum class native : std::uint8_t { off, checked, bare };
-
-struct launch_plan {
-  extent grid, block;
-  extent cluster;                        // CTAs; divides the grid
-  bool explicit_cluster = false;
-  native how = native::checked;
-  std::uint64_t cold = 256;              // instructions interpreted before anything is compiled
-  std::uint64_t dynamic_shared = 0;      // bytes
-  std::vector<std::byte> parameters;     // the kernel's parameter block
-  std::uint64_t seed = 0;                // order of CTAs and warps
-  std::uint64_t schedule = 0;            // not 0: an adversarial one, see patience()
-  std::uint64_t most_instructions = 0;   // warp instructions; 0: no bound
-  std::vector<std::uint64_t> ctas;       // not empty: only these, in this order
-  bool races = true;                     // tell accesses that nothing orders
-  bool counters = false;                 // count in detail, which nothing native does
-};
-
-struct launch_counts {
-  std::uint64_t warp_instructions = 0, thread_instructions = 0;
-  std::uint64_t load_sectors = 0, store_sectors = 0, barriers = 0;
-  std::string printed;             // by vprintf, as much as is kept
-  std::uint64_t printed_lost = 0;  // bytes that were not
-  std::optional<launch_counters> detail;  // when the plan asks for it
-};
 
 namespace detail {
 
@@ -79,29 +51,6 @@ inline constexpr std::size_t most_interleaved = 16;        // by an adversarial 
 // before that is a deadlock: try_wait may say no after a while, so threads can
 // go another way then.
 inline constexpr std::uint64_t most_stalls = 1'000;
-
-struct barrier_state {
-  std::uint64_t arrived = 0;       // threads, whole warps
-  std::uint64_t expected = 0;      // 0: every thread that has not exited
-  bool in_use = false;
-};
-
-struct cta {
-  std::uint64_t number = 0;
-  std::vector<warp> warps;
-  shared_memory shared;
-  std::unique_ptr<cta_races> races;
-  barrier_state barriers[16];
-  std::size_t turn = 0;
-};
-
-// The CTAs of a cluster; one CTA where a launch has no clusters.
-struct cluster {
-  std::vector<std::unique_ptr<cta>> ctas;  // by rank
-  cluster_state state;
-  std::uint64_t ran = 0;       // instructions in this visit
-  std::uint64_t stalls = 0, events = 0;  // stalls since this count of events
-};
 
 enum class pause : std::uint8_t { waits, quantum, finished, stopped };
 
@@ -125,15 +74,18 @@ class machine {
     trouble_ = fault{reason::internal, ""};
     seen_->next_launch();
     races_.begin(code.global_granule);
+    maker_ = {&code, &plan, &state_, &races_};
     native_.begin(code, state_, plan.how != native::off && !plan.counters, plan.how != native::bare, plan.cold);
     std::optional<launch_tally> tally;
     if (plan.counters) state_.tally = &tally.emplace(code);
 
     const std::vector<std::uint64_t> chosen = chosen_clusters(plan);
     const auto per = static_cast<std::uint64_t>(plan.cluster.count());
-    const auto clusters = plan.ctas.empty() ? static_cast<std::uint64_t>(plan.grid.count()) / per
-                                            : static_cast<std::uint64_t>(chosen.size());
-    const std::uint64_t bytes = std::max<std::uint64_t>(per * cta_bytes(), 1);
+    const auto clusters = plan.clusters     ? plan.clusters
+                          : plan.ctas.empty() ? static_cast<std::uint64_t>(plan.grid.count()) / per
+                                              : static_cast<std::uint64_t>(chosen.size());
+    was_starving_ = false;
+    const std::uint64_t bytes = std::max<std::uint64_t>(per * maker_.bytes(), 1);
     if (bytes > detail::most_resident_bytes)
       return fault{reason::too_large, "what runs together needs " + std::to_string(bytes >> 20) + " MB of registers, local and shared memory; the PTX machine has " + std::to_string(detail::most_resident_bytes >> 20)};
     const std::size_t most_ctas = plan.schedule ? detail::most_interleaved : detail::most_resident;
@@ -153,10 +105,10 @@ class machine {
           fresh = std::make_unique<detail::cluster>();
           for (std::uint64_t i = 0; i < per; ++i) {
             fresh->ctas.push_back(std::make_unique<detail::cta>());
-            prepare(*fresh->ctas.back());
+            maker_.prepare(*fresh->ctas.back());
           }
         }
-        begin(*fresh, plan.ctas.empty() ? at : chosen[at]);
+        begin(*fresh, plan.ctas.empty() ? plan.first_cluster + at : chosen[at]);
         at = (at + stride) % clusters;
         ++started;
         starving_ = false;
@@ -169,7 +121,7 @@ class machine {
         spare.push_back(std::move(resident.front()));
         resident.pop_front();
       } else if (why == detail::pause::quantum) {
-        starving_ = true;
+        starving_ = was_starving_ = true;
         resident.push_back(std::move(resident.front()));
         resident.pop_front();
       } else if (why == detail::pause::waits) {
@@ -193,6 +145,11 @@ class machine {
     if (tally) out.detail = tally->told(state_.barriers);
     return out;
   }
+
+  // Of the last launch: no bound of races was reached, and no cluster was set
+  // aside.
+  [[nodiscard]] bool is_plain() const noexcept { return !races_.partial && !races_.unordered && !was_starving_; }
+  [[nodiscard]] const launch_races& races() const noexcept { return races_; }
 
  private:
   // A stride without a common factor visits every CTA once. Small strides keep
@@ -262,7 +219,7 @@ class machine {
         w.rank = static_cast<std::uint32_t>(rank);
         w.cluster_arrived = w.cluster_owes = 0;
       }
-      begin(c, cta_of(number, rank));
+      maker_.begin(c, cta_of(number, rank));
     }
   }
 
@@ -274,168 +231,6 @@ class machine {
       if (!now.to_bytes) ops::finish(state_, all.state, now);
     }
     all.state.flying.clear();
-  }
-
-  // ---- a CTA ------------------------------------------------------------------
-
-  void prepare(detail::cta& c) {
-    const auto threads = static_cast<std::uint64_t>(plan_->block.count());
-    c.warps.resize((threads + warp_lanes - 1) / warp_lanes);
-    for (std::size_t i = 0; i < c.warps.size(); ++i) {
-      warp& w = c.warps[i];
-      w.number = static_cast<std::uint32_t>(i);
-      w.launch = &state_;
-      const std::size_t lines = code_->file_bytes / 64 + 4;
-      w.storage.assign(lines, file_line{});
-      w.shade_storage.assign(lines, file_line{});
-      w.taint_storage.assign(code_->slots, 0);
-      w.file = w.storage[0].bytes;
-      w.shade = w.shade_storage[0].bytes;
-      w.tainted = w.taint_storage.data();
-      w.frame_bytes = static_cast<std::uint32_t>(aligned16(code_->frame_bytes));
-      w.frame_storage.assign(std::size_t{w.frame_bytes} * warp_lanes, std::byte{});
-      w.frame_shadow_storage.assign(std::size_t{w.frame_bytes} * warp_lanes, unwritten);
-      w.frames = w.frame_storage.data();
-      w.frame_shadow = w.frame_shadow_storage.data();
-      for (const auto& k : code_->constants) fill_constant(w, k);
-      for (const auto& s : code_->specials) fill_special(w, s.what, s.where, 0);
-    }
-    // Without a dynamic part the last variable ends it: no slack to fall into.
-    c.shared.data.resize(plan_->dynamic_shared ? code_->dynamic_offset + plan_->dynamic_shared : code_->static_shared);
-    c.shared.shadow.resize(c.shared.data.size());
-    // One warp has nobody to race with.
-    if (!plan_->races || (c.warps.size() == 1 && plan_->grid.count() == 1)) return;
-    c.races = std::make_unique<cta_races>();
-    c.races->prepare(c.warps.size(), code_->stores_shared ? c.shared.data.size() : 0, code_->shared_granule, &races_);
-    c.races->somebody_meets(code_->learns);
-  }
-
-  // What `prepare` takes for one CTA.
-  [[nodiscard]] std::uint64_t cta_bytes() const {
-    const std::uint64_t warps = (static_cast<std::uint64_t>(plan_->block.count()) + warp_lanes - 1) / warp_lanes;
-    const std::uint64_t a_warp = 2 * (std::uint64_t{code_->file_bytes} + 256) + code_->slots + 2 * aligned16(code_->frame_bytes) * warp_lanes;
-    return warps * a_warp + 2 * (std::uint64_t{code_->dynamic_offset} + plan_->dynamic_shared);
-  }
-
-  static std::uint64_t aligned16(std::uint64_t n) { return (n + 15) / 16 * 16; }
-
-  void begin(detail::cta& c, std::uint64_t number) {
-    c.number = number;
-    c.turn = (plan_->seed >> 16) % c.warps.size();
-    const auto threads = static_cast<std::uint64_t>(plan_->block.count());
-    for (auto& w : c.warps) {
-      w.shared = &c.shared;
-      w.races = c.races.get();
-      w.shared_races = c.races && c.races->shared_on ? c.races.get() : nullptr;
-      w.cta = number;
-      const std::uint64_t first = std::uint64_t{w.number} * warp_lanes;
-      const std::uint64_t n = std::min<std::uint64_t>(warp_lanes, threads - first);
-      w.live = n == warp_lanes ? every_lane : (lane_mask{1} << n) - 1;
-      w.fragments.clear();
-      w.fragments.push_back({0, w.live});
-      w.refusal = nullptr;
-      w.inside.assign(code_->pointer_calls.empty() ? 0 : code_->functions.size(), 0);
-      if (code_->stack_top) std::fill_n(w.lanes<std::uint64_t>(*code_->stack_top), warp_lanes, std::uint64_t{code_->stack_begins});
-      for (std::uint32_t s = 0; s < code_->slots; ++s)
-        if (w.tainted[s]) {
-          std::fill(w.shade_storage.begin(), w.shade_storage.end(), file_line{});
-          std::fill(w.taint_storage.begin(), w.taint_storage.end(), std::uint8_t{0});
-          break;
-        }
-      for (std::size_t i = 0; i < code_->born_undefined.size(); ++i) {
-        const ref r = code_->born_undefined[i];
-        std::memset(w.shade + r.offset, 0xff, code_->undefined_bytes[i]);
-        w.tainted[r.slot] = 1;
-      }
-      for (const auto& s : code_->specials)
-        if (differs_between_ctas(s.what))
-          fill_special(w, s.what, s.where, number);
-      if (w.frame_bytes) std::fill(w.frame_shadow_storage.begin(), w.frame_shadow_storage.end(), static_cast<std::uint8_t>(unwritten));
-    }
-    c.shared.start(c.warps.size(), code_->notes_stores);
-    if (plan_->how == native::bare) std::fill(c.shared.shadow.begin(), c.shared.shadow.end(), static_cast<std::uint8_t>(defined));
-    if (code_->warpgroups) {
-      c.shared.matrices.start(c.shared.data.size());
-      for (auto& w : c.warps) w.flight.start(code_->slots);
-    }
-    if (c.races) c.races->begin(number);
-    c.shared.races = c.races && c.races->shared_on ? c.races.get() : nullptr;
-    for (auto& b : c.barriers) b = {};
-  }
-
-  [[nodiscard]] static bool differs_between_ctas(special what) {
-    return (what >= special::ctaid_x && what <= special::ctaid_z) || what == special::smid ||
-           (what >= special::cluster_ctaid_x && what <= special::cluster_ctaid_z) || what == special::cluster_ctarank ||
-           (what >= special::clusterid_x && what <= special::clusterid_z);
-  }
-
-  void fill_constant(warp& w, const constant& k) {
-    if (k.width == 0) {
-      w.predicate(k.where) = static_cast<lane_mask>(k.bits);
-      return;
-    }
-    for (int l = 0; l < warp_lanes; ++l) std::memcpy(w.file + k.where.offset + static_cast<std::size_t>(l) * k.width, &k.bits, k.width);
-  }
-
-  void fill_special(warp& w, special what, ref where, std::uint64_t cta) {
-    if (what == special::is_explicit_cluster) {
-      w.predicate(where) = plan_->explicit_cluster ? every_lane : 0;
-      return;
-    }
-    auto* to = w.lanes<std::uint32_t>(where);
-    const extent& b = plan_->block;
-    const extent& g = plan_->grid;
-    const extent& k = plan_->cluster;
-    const auto n = static_cast<std::int64_t>(cta);
-    for (int l = 0; l < warp_lanes; ++l) {
-      const std::int64_t t = std::int64_t{w.number} * warp_lanes + l;
-      std::int64_t v = 0;
-      const auto lane = static_cast<unsigned>(l);
-      switch (what) {
-        case special::tid_x: v = t % b.x; break;
-        case special::tid_y: v = t / b.x % b.y; break;
-        case special::tid_z: v = t / (b.x * b.y); break;
-        case special::ntid_x: v = b.x; break;
-        case special::ntid_y: v = b.y; break;
-        case special::ntid_z: v = b.z; break;
-        case special::ctaid_x: v = n % g.x; break;
-        case special::ctaid_y: v = n / g.x % g.y; break;
-        case special::ctaid_z: v = n / (g.x * g.y); break;
-        case special::nctaid_x: v = g.x; break;
-        case special::nctaid_y: v = g.y; break;
-        case special::nctaid_z: v = g.z; break;
-        case special::laneid: v = l; break;
-        case special::warpid: v = w.number; break;
-        case special::nwarpid: v = (b.count() + warp_lanes - 1) / warp_lanes; break;
-        case special::smid: v = n % 132; break;
-        case special::nsmid: v = 132; break;
-        case special::gridid: v = 1; break;
-        case special::lanemask_eq: v = static_cast<std::int64_t>(1u << lane); break;
-        case special::lanemask_lt: v = static_cast<std::int64_t>((1u << lane) - 1); break;
-        case special::lanemask_le: v = static_cast<std::int64_t>((2ull << lane) - 1); break;
-        case special::lanemask_ge: v = static_cast<std::int64_t>(~((1u << lane) - 1)); break;
-        case special::lanemask_gt: v = static_cast<std::int64_t>(static_cast<std::uint32_t>(~((2ull << lane) - 1))); break;
-        case special::dynamic_smem_size: v = static_cast<std::int64_t>(plan_->dynamic_shared); break;
-        case special::total_smem_size: v = static_cast<std::int64_t>(code_->dynamic_offset + plan_->dynamic_shared); break;
-        case special::cluster_ctaid_x: v = n % g.x % k.x; break;
-        case special::cluster_ctaid_y: v = n / g.x % g.y % k.y; break;
-        case special::cluster_ctaid_z: v = n / (g.x * g.y) % k.z; break;
-        case special::cluster_nctaid_x: v = k.x; break;
-        case special::cluster_nctaid_y: v = k.y; break;
-        case special::cluster_nctaid_z: v = k.z; break;
-        case special::cluster_ctarank: v = w.rank; break;
-        case special::cluster_nctarank: v = k.count(); break;
-        case special::clusterid_x: v = n % g.x / k.x; break;
-        case special::clusterid_y: v = n / g.x % g.y / k.y; break;
-        case special::clusterid_z: v = n / (g.x * g.y) / k.z; break;
-        case special::nclusterid_x: v = g.x / k.x; break;
-        case special::nclusterid_y: v = g.y / k.y; break;
-        case special::nclusterid_z: v = g.z / k.z; break;
-        case special::is_explicit_cluster:
-        case special::zero: v = 0; break;
-      }
-      to[l] = static_cast<std::uint32_t>(v);
-    }
   }
 
   detail::pause run(detail::cluster& all) {
@@ -708,11 +503,13 @@ class machine {
       case flow::exit: {
         split_off(w, pick, active);
         w.live &= ~active;
+        c.live -= static_cast<std::uint64_t>(std::popcount(active));
         w.cluster_arrived &= w.live;
         ++exits_;
         w.fragments.erase(w.fragments.begin() + static_cast<std::ptrdiff_t>(pick));
         wake_converging(w);
         release_barriers(c);
+        if (c.live == 0) leave(c, w);
         if (running_->ctas.size() > 1) {
           if (std::none_of(c.warps.begin(), c.warps.end(), [](const warp& each) { return each.live != 0; })) leave_cluster(c, w);
           release_cluster();
@@ -897,6 +694,7 @@ class machine {
     else if (b.in_use && (count ? count : whole) != (b.expected ? b.expected : whole))
       told(" with " + count_words(count) + " while others wait there with " + count_words(b.expected));
     b.in_use = true;
+    c.in_use |= 1u << which;
     b.expected = count;
     if (static_cast<ops::barrier_kind>(o.imm) == ops::barrier_kind::arrive) {
       if (c.races) c.races->arrive(which, w.number);
@@ -907,6 +705,7 @@ class machine {
     }
     w.fragments[pick].is = fragment::state::barrier;
     w.fragments[pick].barrier = which;
+    b.waiting += static_cast<std::uint64_t>(std::popcount(active));
     release_barriers(c);
   }
 
@@ -924,9 +723,10 @@ class machine {
   // A barrier without a count waits for every thread that has not exited; one
   // with a count for that many threads, whole warps at a time.
   void release_barriers(detail::cta& c) {
-    for (std::uint32_t which = 0; which < 16; ++which) {
+    for (std::uint32_t left = c.in_use; left; left &= left - 1) {
+      const auto which = static_cast<std::uint32_t>(std::countr_zero(left));
       detail::barrier_state& b = c.barriers[which];
-      if (!b.in_use) continue;
+      if (!b.expected && b.waiting < c.live) continue;
       bool all = true, any = false;
       std::uint64_t threads = b.arrived;
       for (const auto& w : c.warps) {
@@ -941,6 +741,7 @@ class machine {
       release(c, which);
       ++c.shared.meetings;
       b = {};
+      c.in_use &= ~(1u << which);
       ++state_.barriers;
     }
   }
@@ -1149,12 +950,26 @@ class machine {
     if (o.imm == 0) {
       w.cluster_arrived |= active;
       w.cluster_owes |= active;
+      if (!o.is_signed) w.shared->tell_births(w.number, active);
       ++f.pc;
       release_cluster();
       return;
     }
     f.is = fragment::state::cluster;
     wake_waiting(w);
+  }
+
+  // A CTA's last thread exits: the copy engine may not be reading its shared
+  // memory any more.
+  void leave(const detail::cta& c, const warp& w) {
+    for (const bulk_copy& b : running_->state.flying) {
+      if (!b.ticket || b.rank != w.rank) continue;
+      if (seen_->first(b.pc, code::in_flight_access))
+        seen_->add(finding_at(state_, b.pc, code::in_flight_access,
+                              cta_words(state_, c.number) + " exits while the copy engine may still read " + bytes_words(b.bytes) + " of its shared memory at " + hex(b.from) +
+                                  ", because no cp.async.bulk.wait_group of " + cta_races::thread_of(state_, b.thread / warp_lanes, b.thread % warp_lanes) + " stands behind the copy"));
+      return;
+    }
   }
 
   // A CTA's last thread exits: nobody may be using its shared memory.
@@ -1258,8 +1073,9 @@ class machine {
   const launch_plan* plan_ = nullptr;
   launch_state state_;
   launch_races races_;
+  detail::cta_maker maker_;
   fault trouble_{reason::internal, ""};
-  bool starving_ = false;
+  bool starving_ = false, was_starving_ = false;
   jit::runner native_;
   std::uint64_t drawn_ = 0;  // by an adversarial schedule
   detail::cluster* running_ = nullptr;

@@ -65,7 +65,8 @@ struct page {
   std::unique_ptr<page_races> races;       // null: nobody to tell apart yet
 };
 
-// Fills `out` with the allocation's initial bytes from `first` on.
+// Fills `out` with the allocation's initial bytes from `first` on. Several
+// threads may call it at once (threads.hpp).
 using filler = std::function<void(std::int64_t first, std::span<std::byte> out)>;
 
 struct allocation {
@@ -122,6 +123,34 @@ class memory {
     return &wanted;
   }
 
+  // The same memory for another thread of the host, which makes its pages from
+  // these. While it is used nothing may change here.
+  [[nodiscard]] memory view() const {
+    memory out(most_bytes_);
+    out.poison_ = poison_;
+    out.from_ = this;
+    for (const allocation& each : allocations_) {
+      allocation a;
+      a.name = each.name;
+      a.writable = each.writable;
+      a.starts_defined = each.starts_defined;
+      a.element_bytes = each.element_bytes;
+      a.base = each.base;
+      a.bytes = each.bytes;
+      a.origin = each.origin;
+      a.initial = each.initial;
+      a.pages.resize(each.pages.size());
+      out.allocations_.push_back(std::move(a));
+    }
+    return out;
+  }
+  // What a view's page holds becomes that of `to`.
+  void adopt(const allocation& within, page& to, page& from) {
+    if (!to.data) used_ += cost_of(within);
+    to.data = std::move(from.data);
+    to.shadow = std::move(from.shadow);
+  }
+
   [[nodiscard]] bool full() const noexcept { return full_; }
   [[nodiscard]] std::uint64_t used() const noexcept { return used_; }
   [[nodiscard]] std::uint64_t bound() const noexcept { return most_bytes_; }
@@ -129,9 +158,11 @@ class memory {
   void set_poison(std::uint64_t pattern) noexcept { poison_ = pattern; }
 
  private:
+  [[nodiscard]] static std::uint64_t cost_of(const allocation& of) noexcept {
+    return of.starts_defined ? page_bytes : 2 * page_bytes;
+  }
   bool make(allocation& within, page& fresh) {
-    const std::uint64_t cost =
-        within.starts_defined ? page_bytes : 2 * page_bytes;
+    const std::uint64_t cost = cost_of(within);
     if (used_ + cost > most_bytes_) {
       full_ = true;
       return false;
@@ -139,6 +170,17 @@ class memory {
     used_ += cost;
     fresh.data.reset(new std::byte[page_bytes]);
     const auto index = static_cast<std::uint64_t>(&fresh - within.pages.data());
+    if (from_) {
+      const allocation& there = from_->allocations_[static_cast<std::size_t>(&within - allocations_.data())];
+      if (const page& old = there.pages[index]; old.data) {
+        std::memcpy(fresh.data.get(), old.data.get(), page_bytes);
+        if (old.shadow) {
+          fresh.shadow.reset(new std::uint8_t[page_bytes]);
+          std::memcpy(fresh.shadow.get(), old.shadow.get(), page_bytes);
+        }
+        return true;
+      }
+    }
     for (std::uint64_t i = 0; i < page_bytes; i += 8)
       std::memcpy(fresh.data.get() + i, &poison_, 8);
     if (!within.starts_defined) {
@@ -161,6 +203,7 @@ class memory {
   std::uint64_t most_bytes_ = 0, used_ = 0;
   std::uint64_t poison_ = 0xfff5fff5fff5fff5ull;
   bool full_ = false;
+  const memory* from_ = nullptr;  // of a view
 };
 
 }  // namespace skillbench::ptx

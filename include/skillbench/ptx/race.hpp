@@ -261,7 +261,7 @@ class cta_races {
   void shared_load(warp& w, const op& o, const std::uint64_t* at, lane_mask lanes, std::uint64_t lowest, std::uint64_t bytes, unsigned each, bool dense) {
     const std::uint32_t me = w.number;
     const std::size_t first = lowest >> shift_, last = (lowest + bytes - 1) >> shift_;
-    if (writing_ & ~(std::uint64_t{1} << me) && !all_mine(writers_.get() + first, last - first + 1, me)) return shared_lanes(w, at, lanes, each, false);
+    if (writing_ & ~(std::uint64_t{1} << me) && !all_mine(writers_.get() + first, last - first + 1, me) && (last - first >= most_at_once || !all_known(writers_.get() + first, last - first + 1, me))) return shared_lanes(w, at, lanes, each, false);
     if (o.order != memory_order::weak) return meet_lanes(w, o, at, lanes);
     reading_ |= std::uint64_t{1} << me;
     std::uint32_t* marks = reader(me);
@@ -336,6 +336,11 @@ class cta_races {
     const std::uint32_t me = w.number;
     const bool strong = o.order != memory_order::weak;
     const std::size_t first = at >> shift_, last = (at + bytes - 1) >> shift_;
+    if (!store && !strong && all_known(writers_.get() + first, last - first + 1, me)) {
+      reading_ |= std::uint64_t{1} << me;
+      std::fill_n(reader(me) + first, last - first + 1, read_mark(me, w.pc) | static_cast<std::uint32_t>(lane));
+      return;
+    }
     bool told = false;
     for (std::size_t g = first; g <= last; ++g) {
       const std::uint32_t e = writers_[g], who = e & 63;
@@ -388,11 +393,13 @@ class cta_races {
   // rows of 4-byte granules, nobody else's stores since the floor (loads), nobody
   // else's loads and no mark behind the floor (stores).
   struct plain_rows {
-    const std::uint64_t* words = nullptr;  // who stored, who loaded since the floor
+    std::uint64_t* words = nullptr;  // who stored, who loaded since the floor
     std::uint32_t *writers = nullptr, *places = nullptr, *loads = nullptr;
     std::uint32_t load_mark = 0, store_mark = 0, behind = 0;
+    // Of the copy engine's stores: those that this warp knows of.
+    std::uint32_t engine_behind = 0;
   };
-  [[nodiscard]] plain_rows rows_of(std::uint32_t me) const noexcept {
+  [[nodiscard]] plain_rows rows_of(std::uint32_t me) noexcept {
     plain_rows out;
     if (shift_ != 2) return out;
     out.words = since_;
@@ -402,10 +409,24 @@ class cta_races {
     out.load_mark = (now_[me] - base_) << 20;
     out.store_mark = ((now_[me] - base_) << 6) | me;
     out.behind = ((std::max(floor_, base_) - base_) << 6) | 63;
+    out.engine_behind = (known(me, copy_engine) << 6) | 63;
     return out;
   }
 
   // ---- global memory -------------------------------------------------------------
+
+  // The number that stands for this access in a row of global memory.
+  [[nodiscard]] std::uint32_t epoch_of(const warp& w) {
+    auto& cached = epochs_[w.number][(w.pc ^ (w.pc >> 3)) & 7];
+    if (cached.tick == now_[w.number] && cached.pc == w.pc && cached.cta == cta_ && cached.launch == launch->launch) return cached.id;
+    if (launch->epochs.size() >= race_limits::epochs) {
+      launch->partial = true;
+      return 0;
+    }
+    launch->epochs.push_back({cta_, now_[w.number], w.pc, w.number});
+    cached = {now_[w.number], w.pc, cta_, launch->launch, static_cast<std::uint32_t>(launch->epochs.size() - 1)};
+    return cached.id;
+  }
 
   void global_store(warp& w, const op& o, page& in, std::uint64_t in_page, std::uint64_t bytes, const std::uint64_t* at, lane_mask lanes, std::uint64_t lowest, unsigned each, bool dense) {
     std::uint32_t* marks = launch->row(in, 0);
@@ -510,6 +531,13 @@ class cta_races {
       bad |= static_cast<std::uint32_t>(static_cast<std::int32_t>(marks[i]) > behind) & static_cast<std::uint32_t>((marks[i] & 63) != me);
     return bad == 0;
   }
+  // Whether what was stored there is this warp's, or behind what it knows.
+  [[nodiscard]] bool all_known(const std::uint32_t* marks, std::size_t n, std::uint32_t me) const noexcept {
+    if (!(writing_ & ~(std::uint64_t{1} << me))) return true;
+    for (std::size_t i = 0; i < n; ++i)
+      if (marks[i] && (marks[i] & 63) != me && (marks[i] >> 6) > known(me, marks[i] & 63)) return false;
+    return true;
+  }
   [[nodiscard]] static bool all_before(const std::uint32_t* marks, std::size_t n, std::uint32_t behind) noexcept {
     if (n > most_at_once) return false;
     std::uint32_t most = 0;
@@ -579,18 +607,6 @@ class cta_races {
   }
 
   // ---- between CTAs ---------------------------------------------------------------
-
-  [[nodiscard]] std::uint32_t epoch_of(const warp& w) {
-    auto& cached = epochs_[w.number][(w.pc ^ (w.pc >> 3)) & 7];
-    if (cached.tick == now_[w.number] && cached.pc == w.pc && cached.cta == cta_ && cached.launch == launch->launch) return cached.id;
-    if (launch->epochs.size() >= race_limits::epochs) {
-      launch->partial = true;
-      return 0;
-    }
-    launch->epochs.push_back({cta_, now_[w.number], w.pc, w.number});
-    cached = {now_[w.number], w.pc, cta_, launch->launch, static_cast<std::uint32_t>(launch->epochs.size() - 1)};
-    return cached.id;
-  }
 
   [[nodiscard]] bool before(const epoch& e, std::uint32_t me) {
     if (e.cta == cta_) return e.actor == me || e.tick <= std::max(floor_, seen_[me].at[e.actor]);

@@ -19,10 +19,6 @@
 #include <skillbench/ptx/ops/access.hpp>
 #include <skillbench/ptx/warp.hpp>
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
 namespace skillbench::ptx::jit {
 
 // How the lanes of an address register lie: what native code tests for before
@@ -42,7 +38,11 @@ struct page_entry {
   std::uint64_t data = 0, shadow = 0;     // host addresses of its first byte
   std::uint32_t low = 0, high = 0;        // the bytes that belong to the allocation
   std::uint32_t high_store = 0;           // the same for stores: 0 when read-only
-  std::uint32_t unused[7] = {};
+  // For access.hpp, which also does what races are looked for in.
+  std::uint32_t reach = 0, reach_store = 0;
+  std::uint32_t watched = 0;
+  std::uint64_t of = 0;      // the page itself
+  std::uint64_t unused = 0;
 };
 inline constexpr std::uint32_t page_entries = 64;
 
@@ -67,8 +67,8 @@ inline constexpr std::uint64_t constants[] = {
     // of approximate::power_of_two, in its order
     as_bits(6755399441055744.0), as_bits(0.693147180559945309417), as_bits(1.0 / 39916800.0), as_bits(1.0 / 3628800.0), as_bits(1.0 / 362880.0),
     as_bits(1.0 / 40320.0), as_bits(1.0 / 5040.0), as_bits(1.0 / 720.0), as_bits(1.0 / 120.0), as_bits(1.0 / 24.0), as_bits(1.0 / 6.0), as_bits(0.5),
-    as_bits(1.0), 1023};
-enum constant_index : int { c_nan, c_sign, c_one, c_exponent, c_least, c_most, c_zero, c_ones, c_magic, c_ln2, c_series, c_unit = 20, c_bias };
+    as_bits(1.0), 1023, 3};
+enum constant_index : int { c_nan, c_sign, c_one, c_exponent, c_least, c_most, c_zero, c_ones, c_magic, c_ln2, c_series, c_unit = 20, c_bias, c_low_bits };
 
 struct native_state {
   // All first, so that offsets are small.
@@ -83,10 +83,14 @@ struct native_state {
   std::uint64_t load_sectors = 0, store_sectors = 0;
   std::uint64_t shared_data = 0, shared_shadow = 0, shared_bytes = 0, shared_guarded = 0;
   std::uint64_t parameters = 0;
-  // Races in shared memory (race.hpp): `races` 0 when nobody looks for them.
-  std::uint64_t races = 0, race_me = 0, race_others = 0;
-  std::uint64_t race_words = 0, race_writers = 0, race_places = 0, race_loads = 0;
+  // Races in shared memory (race.hpp). `race_loads` and `race_writers` are rows,
+  // or `unwatched`, or `not_plain` where a load, a store is for the handlers.
+  std::uint64_t race_me = 0, race_words = 0;
+  std::uint64_t race_loads = 0, race_writers = 0, race_places = 0, race_rows = 0;
   std::uint32_t race_load_mark = 0, race_store_mark = 0, race_behind = 0;
+  // Not 0: the copy engine stored since the floor, and a load looks at the row
+  // of writers for marks beyond this.
+  std::uint32_t race_horizon = 0;
   std::uint64_t held_sectors = 0, held_data = 0, held_shadow = 0, held_offset = 0;
   std::uint64_t run = 0, access = 0, entry = 0;  // functions; where to begin
   std::uint64_t sites[most_sites][2] = {};       // addresses of the first lanes
@@ -114,19 +118,25 @@ struct native_state {
   }
 };
 
-// Anything that ran outside may have moved the clocks of race.hpp.
+inline constexpr std::uint64_t unwatched = 0, not_plain = 1;
+
+// Anything that ran outside may have moved the clocks of race.hpp. While native
+// code runs, only this warp does, so what others did stays as it is here.
 inline void look_at_races(native_state& s) {
   const warp& w = *s.now;
-  s.races = w.shared_races != nullptr;
-  if (!s.races) return;
+  s.race_loads = s.race_writers = unwatched;
+  if (!w.shared_races) return;
   const cta_races::plain_rows rows = w.shared_races->rows_of(w.number);
-  static constexpr std::uint64_t nobody[2] = {};  // then every access goes out
+  s.race_loads = s.race_writers = not_plain;
+  if (!rows.words) return;
   s.race_me = std::uint64_t{1} << w.number;
-  s.race_others = ~s.race_me;
-  s.race_words = reinterpret_cast<std::uint64_t>(rows.words ? rows.words : nobody);
-  s.race_writers = reinterpret_cast<std::uint64_t>(rows.writers);
+  s.race_words = reinterpret_cast<std::uint64_t>(rows.words);
+  s.race_rows = reinterpret_cast<std::uint64_t>(rows.writers);
+  const std::uint64_t others = rows.words[0] & ~s.race_me;
+  s.race_horizon = others ? std::max(rows.behind, rows.engine_behind) : 0;
+  if (rows.loads && !(others & ~(std::uint64_t{1} << copy_engine))) s.race_loads = reinterpret_cast<std::uint64_t>(rows.loads);
+  if (!(rows.words[1] & ~s.race_me)) s.race_writers = reinterpret_cast<std::uint64_t>(rows.writers);
   s.race_places = reinterpret_cast<std::uint64_t>(rows.places);
-  s.race_loads = reinterpret_cast<std::uint64_t>(rows.loads);
   s.race_load_mark = rows.load_mark;
   s.race_store_mark = rows.store_mark;
   s.race_behind = rows.behind;
@@ -161,172 +171,12 @@ inline void keep_page(native_state& s, std::uint64_t address) {
   e.low = static_cast<std::uint32_t>(std::max(first, owner->base) - first);
   e.high = static_cast<std::uint32_t>(std::min(first + page_bytes, owner->end()) - first);
   e.high_store = owner->writable ? e.high : 0;
-  // Races in what is written are for the handlers to tell.
-  if (owner->writable && s.now->races) e.high = e.high_store = 0;
+  e.reach = e.high;
+  e.reach_store = e.high_store;
+  e.watched = owner->writable && s.now->races;
+  e.of = reinterpret_cast<std::uint64_t>(&p);
+  // Races in what is written are looked for out of line.
+  if (e.watched) e.high = e.high_store = 0;
 }
-
-// The pattern of the lanes' addresses as they are.
-[[nodiscard]] inline pattern pattern_of(const ops::lane_addresses& a, unsigned bytes) {
-  if (a.active != every_lane) {
-    // What a part of a warp does says less; only the common case is told.
-    const auto first = static_cast<unsigned>(std::countr_zero(a.active));
-    bool same = true, next = true;
-    for (unsigned l = 0; l < warp_lanes; ++l) {
-      if (!((a.active >> l) & 1u)) continue;
-      same &= a.at[l] == a.at[first];
-      next &= a.at[l] == a.at[first] + std::uint64_t{l - first} * bytes;
-    }
-    return next ? pattern::contiguous : same ? pattern::uniform : pattern::scattered;
-  }
-  bool same[2] = {true, true}, next[2] = {true, true};
-  for (unsigned l = 0; l < warp_lanes; ++l) {
-    const unsigned h = l / 16;
-    same[h] &= a.at[l] == a.at[16 * h];
-    next[h] &= a.at[l] == a.at[16 * h] + std::uint64_t{l % 16} * bytes;
-  }
-  if (same[0] && same[1]) return a.at[0] == a.at[16] ? pattern::uniform : pattern::halves_uniform;
-  if (next[0] && next[1]) return a.at[16] == a.at[0] + 16 * std::uint64_t{bytes} ? pattern::contiguous : pattern::halves_contiguous;
-  return pattern::scattered;
-}
-
-#if defined(__x86_64__)
-
-// Distinct 32-byte sectors of lanes in rising order, else the general count.
-__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl"))) inline std::uint64_t count_sectors(const ops::lane_addresses& a, unsigned bytes) {
-  if (a.active == every_lane && bytes <= 32) {
-    bool rising = true;
-    std::uint64_t n = 1;
-    for (int i = 0; i < 4; ++i) {
-      // Lane 0 is compared with itself.
-      const __m512i here = _mm512_maskz_srli_epi64(0xff, _mm512_loadu_si512(a.at + 8 * i), 5);
-      const __m512i before = i ? _mm512_maskz_srli_epi64(0xff, _mm512_loadu_si512(a.at + 8 * i - 1), 5)
-                               : _mm512_maskz_permutexvar_epi64(0xff, _mm512_setr_epi64(0, 0, 1, 2, 3, 4, 5, 6), here);
-      rising &= _mm512_cmplt_epu64_mask(here, before) == 0;
-      n += static_cast<unsigned>(std::popcount(static_cast<unsigned>(_mm512_cmpneq_epu64_mask(here, before))));
-    }
-    // An access is aligned to its size, so it never spans two sectors.
-    if (rising) return n;
-  }
-  return ops::sectors(a, bytes);
-}
-
-// Loads and stores of 32-bit elements in any pattern, as ops::run_load and
-// ops::run_store do them when nothing is wrong. False: nothing was done.
-__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,bmi,bmi2"))) inline bool access_words(native_state& s, const op& o, const ops::lane_addresses& a, bool store) {
-  warp& w = *s.now;
-  const unsigned bytes = unsigned{o.unit} * o.vector;
-  alignas(64) std::uint64_t data[warp_lanes];
-  alignas(64) std::uint64_t shadow[warp_lanes];
-  __m512i misaligned = _mm512_setzero_si512();
-  for (int i = 0; i < 4; ++i) misaligned = _mm512_or_si512(misaligned, _mm512_maskz_loadu_epi64(static_cast<__mmask8>(a.active >> (8 * i)), a.at + 8 * i));
-  if (_mm512_test_epi64_mask(misaligned, _mm512_set1_epi64(bytes - 1))) return false;
-  bool shadowed = true;
-  if (o.where == space::shared) {
-    if (s.shared_bytes < bytes || (store && w.shared->guarded) || s.races) return false;
-    const __m512i last = _mm512_set1_epi64(static_cast<long long>(s.shared_bytes - bytes));
-    for (int i = 0; i < 4; ++i) {
-      const __m512i at = _mm512_loadu_si512(a.at + 8 * i);
-      if (_mm512_mask_cmpgt_epu64_mask(static_cast<__mmask8>(a.active >> (8 * i)), at, last)) return false;
-      _mm512_store_si512(data + 8 * i, _mm512_add_epi64(at, _mm512_set1_epi64(static_cast<long long>(s.shared_data))));
-      _mm512_store_si512(shadow + 8 * i, _mm512_add_epi64(at, _mm512_set1_epi64(static_cast<long long>(s.shared_shadow))));
-    }
-  } else {
-    // Page after page, until every lane has one.
-    lane_mask rest = a.active;
-    bool with = false, without = false;
-    while (rest) {
-      const std::uint64_t first = a.at[std::countr_zero(rest)], tag = first >> page_bits;
-      const page_entry& e = s.pages[page_index(first)];
-      if (e.tag != tag) return false;
-      const std::uint32_t high = store ? e.high_store : e.high;
-      if (high < bytes) return false;
-      const __m512i low = _mm512_set1_epi64(e.low), top = _mm512_set1_epi64(high - bytes);
-      const __m512i by = _mm512_set1_epi64(static_cast<long long>(e.data)), shadow_by = _mm512_set1_epi64(static_cast<long long>(e.shadow));
-      lane_mask here = 0;
-      for (int i = 0; i < 4; ++i) {
-        const __m512i at = _mm512_loadu_si512(a.at + 8 * i);
-        const __mmask8 in = _mm512_mask_cmpeq_epu64_mask(static_cast<__mmask8>(rest >> (8 * i)), _mm512_maskz_srli_epi64(0xff, at, page_bits), _mm512_set1_epi64(static_cast<long long>(tag)));
-        const __m512i offset = _mm512_and_si512(at, _mm512_set1_epi64(page_bytes - 1));
-        if (_mm512_mask_cmplt_epu64_mask(in, offset, low) | _mm512_mask_cmpgt_epu64_mask(in, offset, top)) return false;
-        _mm512_mask_storeu_epi64(data + 8 * i, in, _mm512_add_epi64(offset, by));
-        _mm512_mask_storeu_epi64(shadow + 8 * i, in, _mm512_add_epi64(offset, shadow_by));
-        here |= static_cast<lane_mask>(in) << (8 * i);
-      }
-      (e.shadow ? with : without) = true;
-      rest &= ~here;
-    }
-    if (with && without) return false;
-    shadowed = with;
-  }
-  if (s.checks && !store && shadowed) {
-    __m256i any = _mm256_setzero_si256();
-    for (int k = 0; k < o.vector; ++k)
-      for (int i = 0; i < 4; ++i)
-        any = _mm256_or_si256(any, _mm512_mask_i64gather_epi32(_mm256_setzero_si256(), static_cast<__mmask8>(a.active >> (8 * i)), _mm512_load_si512(shadow + 8 * i), reinterpret_cast<const void*>(std::uintptr_t{4} * static_cast<unsigned>(k)), 1));
-    if (!_mm256_testz_si256(any, any)) return false;
-  }
-  if (s.checks && o.where != space::shared && o.where != space::constant) {
-    const std::uint64_t n = count_sectors(a, bytes);
-    (store ? s.store_sectors : s.load_sectors) += n;
-  }
-  if (!store) {
-    for (int k = 0; k < o.vector; ++k) {
-      if ((o.target >> k) & 1u) continue;
-      auto* to = w.lanes<std::uint32_t>(o.d[k]);
-      for (int i = 0; i < 4; ++i) {
-        const auto mask = static_cast<__mmask8>(a.active >> (8 * i));
-        const __m256i got = _mm512_mask_i64gather_epi32(_mm256_setzero_si256(), mask, _mm512_load_si512(data + 8 * i), reinterpret_cast<const void*>(std::uintptr_t{4} * static_cast<unsigned>(k)), 1);
-        _mm256_mask_storeu_epi32(to + 8 * i, mask, got);
-      }
-    }
-    return true;
-  }
-  for (lane_mask rest = a.active; rest; rest &= rest - 1) {
-    const int l = std::countr_zero(rest);
-    auto* to = reinterpret_cast<std::uint32_t*>(data[l]);
-    for (int k = 0; k < o.vector; ++k) std::memcpy(to + k, &w.lanes<std::uint32_t>(o.s[k + 1])[l], 4);
-    if (s.checks && shadowed) std::memset(reinterpret_cast<void*>(shadow[l]), defined, bytes);
-  }
-  return true;
-}
-
-// A load or store that native code did not do itself.
-inline std::uint32_t run_access(native_state* s, const op* o, lane_mask active, std::uint32_t left) {
-  warp& w = *s->now;
-  if (!active) return 0;
-  const auto pc = static_cast<std::uint32_t>(o - s->code);
-  const bool store = o->targets == 0;
-  w.pc = pc;
-  const ops::lane_addresses a = ops::addresses(w, *o, active);
-  const unsigned bytes = unsigned{o->unit} * o->vector;
-  auto& guess = (*s->guesses)[pc];
-  if (guess != static_cast<std::uint8_t>(pattern::scattered)) {
-    const auto is = static_cast<std::uint8_t>(pattern_of(a, bytes));
-    if (is != guess) {
-      guess = is;
-      ++s->surprises;
-    }
-  }
-  const bool inline_space = o->where == space::shared || o->where == space::global || o->where == space::generic || o->where == space::constant;
-  if (inline_space && o->unit == 4 && o->width == 4 && access_words(*s, *o, a, store)) return 0;
-  const std::uint32_t told = run_handler(s, o, active, left);
-  if (o->where != space::shared) {
-    for (lane_mask rest = active; rest; rest &= rest - 1) {
-      const std::uint64_t at = a.at[std::countr_zero(rest)];
-      if (s->pages[page_index(at)].tag != at >> page_bits) keep_page(*s, at);
-    }
-  }
-  return told;
-}
-
-[[nodiscard]] inline bool host_can() {
-  __builtin_cpu_init();
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-         __builtin_cpu_supports("bmi2");
-}
-#else
-inline std::uint32_t run_access(native_state* s, const op* o, lane_mask active, std::uint32_t left) { return run_handler(s, o, active, left); }
-[[nodiscard]] inline bool host_can() { return false; }
-#endif
 
 }  // namespace skillbench::ptx::jit

@@ -112,6 +112,7 @@ class assembler {
   void add(int w, int to, int from) { op(w, 0x03, to, from); }
   void add(int w, int to, mem m) { op(w, 0x03, to, m); }
   void add_to(int w, mem m, int from) { op(w, 0x01, from, m); }
+  void or_to(int w, mem m, int from) { op(w, 0x09, from, m); }
   void sub(int w, int to, int from) { op(w, 0x2b, to, from); }
   void sub(int w, int to, mem m) { op(w, 0x2b, to, m); }
   void and_(int w, int to, int from) { op(w, 0x23, to, from); }

@@ -225,6 +225,21 @@ inline void move_box_store(launch_state& launch, cluster_state& all, bulk_copy& 
   return false;
 }
 
+// For races: what a copy does to global memory it does as of its issue.
+// Reductions race with nobody.
+inline void note_global(warp& w, int lane, std::uint64_t at, std::uint64_t bytes, bool store) {
+  memory& global = *w.launch->global;
+  allocation* owner = w.races ? global.owner(at) : nullptr;
+  if (!owner || !owner->writable) return;
+  for (std::uint64_t done = 0; done < bytes;) {
+    const std::uint64_t in_page = (at + done - owner->origin) & (page_bytes - 1), n = std::min(bytes - done, page_bytes - in_page);
+    page* p = global.touch(*owner, at + done);
+    if (!p) return;
+    w.races->global_lane(w, lane, *p, in_page, at + done, static_cast<unsigned>(n), store);
+    done += n;
+  }
+}
+
 // A global range of the copy engine.
 [[nodiscard]] inline bool global_range(warp& w, int lane, std::uint64_t at, std::uint64_t bytes, bool store, bool reduces) {
   allocation* owner = w.launch->global->owner(at);
@@ -239,6 +254,7 @@ inline void move_box_store(launch_state& launch, cluster_state& all, bulk_copy& 
   (store ? w.launch->store_sectors : w.launch->load_sectors) += ((at & 31) + bytes + 31) / 32;
   if (w.launch->tally) [[unlikely]]
     w.launch->tally->copied_range(w.pc, at, bytes, store, reduces);
+  if (!reduces) note_global(w, lane, at, bytes, store);
   return true;
 }
 
@@ -280,6 +296,7 @@ inline void start_reading(warp& w, int lane, bulk_copy& b) {
 [[nodiscard]] inline bool signals_to(warp& w, int lane, bulk_copy& b, std::uint64_t address) {
   const shared_place p = place_mbarrier(w, lane, address, space::cluster, true);
   if (!p.of) return false;
+  check_birth(w, lane, p, true);
   if (p.rank != b.to_rank) {
     report_mbarrier(w, lane, p.at, "signals", "it is in another CTA than the target of the copy");
     return false;
@@ -344,6 +361,8 @@ inline void start_reading(warp& w, int lane, bulk_copy& b) {
     each_row(b.map, b.at, [&](std::uint64_t, std::uint64_t, std::uint64_t n, std::uint64_t address) {
       w.launch->tally->copied_range(w.pc, address, n * b.map.element_bytes, store, reduces);
     });
+  if (w.races && owner->writable && !reduces)
+    each_row(b.map, b.at, [&](std::uint64_t, std::uint64_t, std::uint64_t n, std::uint64_t address) { note_global(w, lane, address, n * b.map.element_bytes, store); });
   return true;
 }
 
@@ -525,6 +544,7 @@ inline void make_bulk(decoding& d, bool reduces) {
       if (d.take(ranks[i])) f.rank = static_cast<std::uint8_t>(i + 1);
     if (!f.rank) return d.refuse("this form");
     d.take("tile");
+    if (d.take("im2col") || d.take("im2col_no_offs")) return d.refuse("a tensor map that cuTensorMapEncodeIm2col makes");
   }
   // A reduction with a tensor map has the type that the map says.
   if (reduces && !take_change(d, f, !f.rank)) return d.refuse("this operation");

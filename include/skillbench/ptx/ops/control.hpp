@@ -23,7 +23,8 @@ inline void make_barrier(decoding& d) {
     return d.does(&run_nothing);
   }
   if (d.take("cluster")) {
-    d.ignore("aligned", "release", "relaxed", "acquire");
+    d.ignore("aligned", "release", "acquire");
+    d.o.is_signed = d.take("relaxed");  // tells nobody what was done before
     d.o.imm = d.take("wait");
     if (!d.o.imm && !d.take("arrive")) return d.refuse("this form");
     if (!d.want(0)) return;

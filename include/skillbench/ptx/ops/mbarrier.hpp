@@ -99,6 +99,24 @@ inline void report_mbarrier(warp& w, int lane, std::uint64_t at, const std::stri
                                  thread_words(w, lane) + " " + does + " the mbarrier at " + hex(at) + " of shared memory: " + how));
 }
 
+// Who uses an mbarrier that another thread of the cluster, or the copy engine,
+// may not know of yet. With a barrier of its CTA in between, the engine is known
+// to find it (the CUDA library itself counts on that): a note.
+inline void check_birth(warp& w, int lane, const shared_place& p, bool engine) {
+  if (p.of->births.empty() || (!engine && p.rank == w.rank)) return;
+  barrier_birth* b = p.of->untold(p.at);
+  if (!b) return;
+  b->told = true;
+  const severity weight = p.rank == w.rank && b->meeting < p.of->meetings ? severity::note : severity::fails;
+  if (!w.launch->seen->first(w.pc, code::missing_fence, weight)) return;
+  finding f = finding_at(*w.launch, w.pc, code::missing_fence,
+                         thread_words(w, lane) + (engine ? " has the copy engine signal the mbarrier at " : " uses the mbarrier at ") + hex(p.at) + " of shared memory" +
+                             (p.rank == w.rank ? "" : " of rank " + std::to_string(p.rank)) + ", which was initialised (" + line_words(*w.launch, b->pc) +
+                             ") with no fence.mbarrier_init, no fence.proxy.async and no barrier of the cluster behind it");
+  f.weight = weight;
+  w.launch->seen->add(std::move(f));
+}
+
 // Where an operand's mbarrier lies; `of` is null when that was told as wrong.
 [[nodiscard]] inline shared_place place_mbarrier(warp& w, int lane, std::uint64_t address, space where, bool live) {
   if (where == space::generic) {
@@ -121,6 +139,7 @@ inline void report_mbarrier(warp& w, int lane, std::uint64_t at, const std::stri
     report_mbarrier(w, lane, p.at, "uses", "none is initialised there");
     p.of = nullptr;
   }
+  if (p.of && live) check_birth(w, lane, p, false);
   return p;
 }
 
@@ -226,6 +245,7 @@ inline void run_mbarrier(warp& w, const op& o, lane_mask active) {
       write_mbarrier(*p.of, p.at, fresh);
       std::memset(p.of->shadow.data() + p.at, mbarrier_bytes, 8);
       ++p.of->guarded;
+      p.of->born(p.at, thread_of(w, l), w.pc);
       continue;
     }
     std::memcpy(&before[l], p.of->data.data() + p.at, 8);
@@ -237,6 +257,7 @@ inline void run_mbarrier(warp& w, const op& o, lane_mask active) {
       case mbarrier_op::inval:
         std::memset(p.of->shadow.data() + p.at, unwritten, 8);
         --p.of->guarded;
+        p.of->died(p.at);
         break;
       case mbarrier_op::no_complete:
         if (given >= mbarrier::from(before[l]).pending) {
@@ -390,11 +411,12 @@ inline void make_copy_arrival(decoding& d) {
 // between proxies is needed behind ordinary stores that an asynchronous
 // operation reads: see shared_memory::notes.
 inline void make_fence(decoding& d) {
-  bool async = false, ordinary = true;
+  bool async = false, ordinary = true, begins = false;
   for (const auto& m : d.in.modifiers) {
     if (m.find("proxy") == 0 || m.find("async") == 0 || m.find("mbarrier") == 0) ordinary = false;
     if (m.find("tensormap") == 0) return d.refuse("a tensor map that the kernel changes");
     if (m.find("async") == 0) async = true;
+    if (m.find("mbarrier_init") == 0) begins = true;
   }
   if (ordinary) {
     d.ignore_starting("sync_restrict");
@@ -404,9 +426,12 @@ inline void make_fence(decoding& d) {
   }
   if (d.take("global")) async = false;  // not for shared memory
   while (!d.left_over().empty()) d.take_any();
+  if (begins)
+    return d.does([](warp& w, const op&, lane_mask active) { w.shared->tell_births(w.number, active); });
   if (!async) return d.does(&run_nothing);
   d.does([](warp& w, const op&, lane_mask active) {
     if (active) w.shared->fence(w.number);
+    w.shared->tell_births(w.number, active);
   });
 }
 
