@@ -180,6 +180,7 @@ TEST_CASE("layers: a heavy dependency has one door") {
   };
   constexpr std::array doors{
       door{"nlohmann/", "json_text.hpp"}, door{"cmark", "markdown.hpp"},
+      door{"zlib.h", "gzip.hpp"},
       door{"yaml-cpp/", "yaml_text.hpp"},
       door{"toml++/", "toml_text.hpp"},
       door{"dlfcn.h", "cuda/library.hpp"}, door{"CLI/", "cli/arguments.hpp"},

@@ -303,6 +303,12 @@ struct examined {
                        nlohmann::ordered_json::error_handler_t::replace));
     return fine ? exit_code::fine : exit_code::differs;
   }
+  bool fake = false;
+  for (const measured_row& each : all.value())
+    fake |= each.timing && each.timing->fake;
+  if (fake)
+    out.line("The driver is a stand-in: its clock counts instructions, and "
+             "nothing here is a measurement.");
   for (const measured_row& each : all.value()) {
     out.line((each.fine ? out.paint(colour::green, "yes    ")
                         : out.paint(colour::red, "NO     ")) +
