@@ -14,6 +14,7 @@
 #include "cli_kit.hpp"
 
 namespace fs = std::filesystem;
+using namespace cli_kit;
 
 namespace {
 

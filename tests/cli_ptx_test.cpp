@@ -26,13 +26,13 @@ using namespace skillbench::cli;
 namespace {
 
 // `words` are for the shell.
-ran run(const folder& in, const std::string& words) {
+ran run_ptx(const folder& in, const std::string& words) {
   return cli_kit::run(in, "ptx " + words);
 }
 
 // The command is refused, with these words and nothing on standard output.
 void refused(const folder& in, const std::string& words, const std::string& why) {
-  const ran told = run(in, words);
+  const ran told = run_ptx(in, words);
   CHECK_MESSAGE(told.code == 2, words);
   CHECK_MESSAGE(told.out.empty(), words);
   CHECK_MESSAGE(has(told.trouble, why), words, ": ", told.trouble);
@@ -127,7 +127,7 @@ TEST_CASE("cli/ptx: a mangled name as --entry takes it") {
 TEST_CASE("cli/ptx: a kernel runs on buffers, and what they hold is shown and kept") {
   const folder here;
   here.write("scale.cu", scale);
-  ran told = run(here, "scale.cu --grid 4 --block 256 --args 'f32[1000]=3' f32=2 i32=999 --dump after");
+  ran told = run_ptx(here, "scale.cu --grid 4 --block 256 --args 'f32[1000]=3' f32=2 i32=999 --dump after");
   CHECK(told.code == 0);
   CHECK(told.out == "scale: no finding\n  argument 1: 6 6 6 6 6 6 6 6 ... (1000 of f32)\n");
   CHECK(told.trouble.empty());
@@ -137,9 +137,9 @@ TEST_CASE("cli/ptx: a kernel runs on buffers, and what they hold is shown and ke
   CHECK(after[999] == 3.0f);
 
   // What was kept can be passed, with a type and without.
-  told = run(here, "scale.cu --grid 4 --block 256 --args 'f32[1000]=after/argument_1.bin' f32=0.5 i32=1");
+  told = run_ptx(here, "scale.cu --grid 4 --block 256 --args 'f32[1000]=after/argument_1.bin' f32=0.5 i32=1");
   CHECK(has(told.out, "  argument 1: 3 6 6 6"));
-  told = run(here, "scale.cu --args after/argument_1.bin f32=0 i32=1");
+  told = run_ptx(here, "scale.cu --args after/argument_1.bin f32=0 i32=1");
   CHECK(has(told.out, "  argument 1: 00 00 00 00 00 00 c0 40 ... (4000 of bytes)"));
   refused(here, "scale.cu --args 'f32[999]=after/argument_1.bin' f32=2 i32=1", "the file has 4000 bytes, the buffer 3996");
 }
@@ -147,9 +147,9 @@ TEST_CASE("cli/ptx: a kernel runs on buffers, and what they hold is shown and ke
 TEST_CASE("cli/ptx: numbers reach the kernel with their own width") {
   const folder here;
   here.write("doubles.cu", doubles);
-  const ran told = run(here, "doubles.cu --block 1 --args 'f64[1]=0.25' f64=0.5 i64=-4294967296 i16=-2");
+  const ran told = run_ptx(here, "doubles.cu --block 1 --args 'f64[1]=0.25' f64=0.5 i64=-4294967296 i16=-2");
   CHECK(has(told.out, "argument 1: -4.29497e+09 (1 of f64)"));
-  CHECK(run(here, "doubles.cu --block 1 --args 'f64[1]=0.25' f64=0.5 i64=3 i16=-2 --json").out.find("\"first\":[\"1.75\"]") != std::string::npos);
+  CHECK(run_ptx(here, "doubles.cu --block 1 --args 'f64[1]=0.25' f64=0.5 i64=3 i16=-2 --json").out.find("\"first\":[\"1.75\"]") != std::string::npos);
   refused(here, "doubles.cu --block 1 --args 'f64[1]' i64=1 i64=3 i16=-2", "parameter 2 of the kernel is a float; the launch passes argument 2, which is an integer");
   refused(here, "doubles.cu --block 1 --args 'f64[1]' f64=1 f64=3 i16=-2", "parameter 3 of the kernel is an integer; the launch passes argument 3, which is a float");
 }
@@ -157,7 +157,7 @@ TEST_CASE("cli/ptx: numbers reach the kernel with their own width") {
 TEST_CASE("cli/ptx: a finding quotes its line, in CUDA and in PTX") {
   const folder here;
   here.write("off.cu", off);
-  ran told = run(here, "off.cu --block 32 --args 'in:i32[32]' 'out:i32[40]'");
+  ran told = run_ptx(here, "off.cu --block 32 --args 'in:i32[32]' 'out:i32[40]'");
   CHECK(told.code == 0);
   CHECK(has(told.out, "off: 2 findings\n"));
   CHECK(has(told.out, "fails out_of_bounds\n"));
@@ -166,7 +166,7 @@ TEST_CASE("cli/ptx: a finding quotes its line, in CUDA and in PTX") {
   CHECK(has(told.out, "8 of 40 elements of argument 2 were never written"));
 
   here.write("store.ptx", store);
-  told = run(here, "store.ptx --block 4 --args 'u32[3]=9' u32=0");
+  told = run_ptx(here, "store.ptx --block 4 --args 'u32[3]=9' u32=0");
   CHECK(has(told.out, "k: 1 finding\n  argument 1: 0 1 2 (3 of u32)\n"));
   CHECK(has(told.out, "  store.ptx:11\n  11 | st.global.u32 [%rd2], %r1;\n"));
 }
@@ -174,13 +174,13 @@ TEST_CASE("cli/ptx: a finding quotes its line, in CUDA and in PTX") {
 TEST_CASE("cli/ptx: schedules, counters and JSON") {
   const folder here;
   here.write("race.cu", race);
-  ran told = run(here, "race.cu --block 128 --args 'out:u32[1]' --schedules 8 --counters");
+  ran told = run_ptx(here, "race.cu --block 128 --args 'out:u32[1]' --schedules 8 --counters");
   CHECK(has(told.out, "race: 1 finding in 8 schedules\n"));
   CHECK(has(told.out, "fails race, 3 times\n"));
   CHECK(has(told.out, "further schedules left other bits in the buffers"));
   CHECK(has(told.out, "\nwarp instructions "));
 
-  told = run(here, "race.cu --block 128 --args 'out:u32[1]' --schedules 8 --json");
+  told = run_ptx(here, "race.cu --block 128 --args 'out:u32[1]' --schedules 8 --json");
   const auto made = nlohmann::json::parse(told.out);
   CHECK(made["entry"] == "_Z4racePj");
   CHECK(made["schedules"] == 8);
@@ -190,7 +190,7 @@ TEST_CASE("cli/ptx: schedules, counters and JSON") {
   CHECK(made["buffers"][0]["name"] == "argument 1");
   CHECK(made["buffers"][0]["type"] == "u32");
   CHECK(made["counters"]["thread_instructions"] == 32 * made["counters"]["warp_instructions"].get<int>());
-  CHECK(told.out == run(here, "race.cu --block 128 --args 'out:u32[1]' --schedules 8 --json").out);
+  CHECK(told.out == run_ptx(here, "race.cu --block 128 --args 'out:u32[1]' --schedules 8 --json").out);
 }
 
 TEST_CASE("cli/ptx: the kernel is named, or is the only one") {
@@ -204,8 +204,8 @@ TEST_CASE("cli/ptx: the kernel is named, or is the only one") {
   refused(here, "both.ptx --entry none", "both.ptx has no kernel none; it has k, other");
   refused(here, "both.cu --entry none", "--entry \"none\": error: identifier \"none\" is undefined");
   refused(here, "both.cu --entry 'a;b'", "--entry \"a;b\": error: an entry holds ';'");
-  CHECK(run(here, "only.cu --entry 'twice<double>' --args 'f64[32]=4'").out == "twice<double>: no finding\n  argument 1: 8 8 8 8 8 8 8 8 ... (32 of f64)\n");
-  CHECK(run(here, "both.ptx --entry other --args 'u32[32]' u32=0").out.starts_with("other: no finding\n"));
+  CHECK(run_ptx(here, "only.cu --entry 'twice<double>' --args 'f64[32]=4'").out == "twice<double>: no finding\n  argument 1: 8 8 8 8 8 8 8 8 ... (32 of f64)\n");
+  CHECK(run_ptx(here, "both.ptx --entry other --args 'u32[32]' u32=0").out.starts_with("other: no finding\n"));
 }
 
 TEST_CASE("cli/ptx: what cannot be read is told, and nothing is run") {
@@ -247,20 +247,20 @@ TEST_CASE("cli/ptx: a launch that cannot be is wrong usage") {
 TEST_CASE("cli/ptx: a kernel that does not come to its end is trouble, told with a reason") {
   const folder here;
   here.write("spin.cu", "__global__ void spin(volatile int* x) { while (*x == 0) {} }\n");
-  ran told = run(here, "spin.cu --args 'i32[1]=0' --budget 10000");
+  ran told = run_ptx(here, "spin.cu --args 'i32[1]=0' --budget 10000");
   CHECK(told.code == 3);
   CHECK(told.out.empty());
   CHECK(has(told.trouble, "warp instructions of one launch; --budget sets how many"));
   here.write("video.ptx", ptx("vadd.u32.u32.u32 %r1, %r2, %r3;\n"));
-  told = run(here, "video.ptx --args 'u32[1]' u32=0");
+  told = run_ptx(here, "video.ptx --args 'u32[1]' u32=0");
   CHECK(told.code == 3);
   CHECK(has(told.trouble, "a video instruction, which NVRTC writes for no C++"));
-  CHECK(run(here, "video.ptx --args 'u32[1]' u32=0 --dump /proc/none").code == 3);
+  CHECK(run_ptx(here, "video.ptx --args 'u32[1]' u32=0 --dump /proc/none").code == 3);
 }
 
 TEST_CASE("cli/ptx: HACKING.md has the table of instructions") {
   const folder here;
-  const ran told = run(here, "--list");
+  const ran told = run_ptx(here, "--list");
   CHECK(told.code == 0);
   std::ifstream in(SKILLBENCH_SOURCE_DIR "/HACKING.md");
   const std::string text{std::istreambuf_iterator<char>(in), {}};

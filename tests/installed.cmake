@@ -1,5 +1,5 @@
 # Builds programs on skillbench in the three ways that CMake has: from an
-# installed copy (examples/reward, examples/machine), fetched and as a folder (tests/consumer,
+# installed copy (examples/reward, examples/machine, examples/tune), fetched and as a folder (tests/consumer,
 # with a family of its own). Runs them and compares what they say. Run by ctest
 # with BUILD, SOURCE, WORK and COMPILER.
 function(run)
@@ -46,6 +46,15 @@ run(${CMAKE_COMMAND} --build ${WORK}/machine)
 file(READ ${SOURCE}/examples/machine/expected.txt expected)
 run(${WORK}/machine/machine)
 same("${said}" "${expected}" examples/machine)
+
+# ---- installed: the tuner as a library ---------------------------------------
+
+run(${CMAKE_COMMAND} -S ${SOURCE}/examples/tune -B ${WORK}/tune
+    -D CMAKE_PREFIX_PATH=${prefix} ${compiler})
+run(${CMAKE_COMMAND} --build ${WORK}/tune)
+file(READ ${SOURCE}/examples/tune/expected.txt expected)
+run(${WORK}/tune/tune)
+same("${said}" "${expected}" examples/tune)
 
 # ---- the reward function without its worker ---------------------------------
 

@@ -180,6 +180,7 @@ TEST_CASE("layers: a heavy dependency has one door") {
   };
   constexpr std::array doors{
       door{"nlohmann/", "json_text.hpp"}, door{"cmark", "markdown.hpp"},
+      door{"zlib.h", "gzip.hpp"},
       door{"yaml-cpp/", "yaml_text.hpp"},
       door{"toml++/", "toml_text.hpp"},
       door{"dlfcn.h", "cuda/library.hpp"}, door{"CLI/", "cli/arguments.hpp"},
@@ -235,7 +236,7 @@ TEST_CASE("layers: a header of the lower layers stays cheap to include") {
   for (const std::string& header : all_headers()) {
     const int layer = layer_of(header, table).value_or(7);
     if (layer == 3 || layer > 5 || header == "device/ptx.hpp") continue;
-    const std::size_t most = layer <= 2 ? 52'000 : 70'000;
+    const std::size_t most = layer <= 2 ? 52'000 : 72'000;
     const std::string command = std::string(SKILLBENCH_COMPILER) +
                                 " -std=c++20 -E -P -x c++ -I'" +
                                 (source / "include").string() +

@@ -7,8 +7,11 @@
 #include <string>
 #include <vector>
 
-#include <skillbench/tuners/exhaustive.hpp>
+#include <skillbench/compile.hpp>
 #include <skillbench/tuners/random.hpp>
+#include <skillbench/tuners/replay.hpp>
+#include <skillbench/tuners/settings.hpp>
+#include <skillbench/tuners/strategies.hpp>
 
 using namespace skillbench;
 
@@ -40,7 +43,7 @@ std::string words(const setting& of) {
   return text;
 }
 
-std::vector<std::string> tried(const searched& made) {
+std::vector<std::string> tried_words(const searched& made) {
   std::vector<std::string> all;
   for (const trial& each : made.trials) all.push_back(words(each.tried));
   return all;
@@ -55,14 +58,15 @@ result<std::optional<double>> product(const setting& of) {
 
 }  // namespace
 
-TEST_CASE("tuners: exhaustive goes in the manifest's order, within constraints") {
+TEST_CASE("tuners: exhaustive tries all, the default first, within constraints") {
   const auto made = search_exhaustively(small(), element::f32, product);
   REQUIRE(made.ok());
-  CHECK(tried(made.value()) ==
-        std::vector<std::string>{"A=4 B=10", "A=2 B=10", "A=2 B=20", "A=1 B=10",
-                                 "A=1 B=20"});
-  CHECK(made.value().complete);
-  CHECK(made.value().looked_at == 6);
+  auto all = tried_words(made.value());
+  CHECK(all.front() == "A=4 B=10");
+  std::sort(all.begin(), all.end());
+  CHECK(all == std::vector<std::string>{"A=1 B=10", "A=1 B=20", "A=2 B=10",
+                                        "A=2 B=20", "A=4 B=10"});
+  CHECK(made.value().ended == search_end::exhausted);
   REQUIRE(made.value().best);
   CHECK(words(made.value().trials[*made.value().best].tried) == "A=1 B=10");
   // The first is what is judged when nothing is tuned.
@@ -77,12 +81,12 @@ TEST_CASE("tuners: random tries the same, each once, in the seed's order") {
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
     const auto made = search_randomly(small(), element::f32, product, seed);
     REQUIRE(made.ok());
-    CHECK(made.value().complete);
-    auto seen = tried(made.value());
+    CHECK(made.value().ended == search_end::exhausted);
+    auto seen = tried_words(made.value());
     orders.insert(seen);
     const auto again = search_randomly(small(), element::f32, product, seed);
-    CHECK(tried(again.value()) == seen);
-    auto wanted = tried(all.value());
+    CHECK(tried_words(again.value()) == seen);
+    auto wanted = tried_words(all.value());
     std::sort(seen.begin(), seen.end());
     std::sort(wanted.begin(), wanted.end());
     CHECK(seen == wanted);
@@ -97,8 +101,8 @@ TEST_CASE("tuners: constraints see the size of the element type") {
   const auto narrow = search_exhaustively(asked, element::f16, product);
   REQUIRE(wide.ok());
   REQUIRE(narrow.ok());
-  CHECK(tried(wide.value()) == std::vector<std::string>{"V=4"});
-  CHECK(tried(narrow.value()) == std::vector<std::string>{"V=8", "V=4"});
+  CHECK(tried_words(wide.value()) == std::vector<std::string>{"V=4"});
+  CHECK(tried_words(narrow.value()) == std::vector<std::string>{"V=8", "V=4"});
 }
 
 TEST_CASE("tuners: without tunables there is one setting, the empty one") {
@@ -111,29 +115,36 @@ TEST_CASE("tuners: without tunables there is one setting, the empty one") {
         1);
 }
 
-TEST_CASE("tuners: limits stop a search, and it says that it is not complete") {
-  const auto three = search_exhaustively(small(), element::f32, product,
-                                         {.trials = 3, .looked_at = 100});
-  REQUIRE(three.ok());
-  CHECK(three.value().trials.size() == 3);
-  CHECK_FALSE(three.value().complete);
-  const auto looked = search_exhaustively(small(), element::f32, product,
-                                          {.trials = 100, .looked_at = 2});
-  REQUIRE(looked.ok());
-  CHECK(looked.value().looked_at == 2);
-  CHECK(looked.value().trials.size() == 1);
-  CHECK_FALSE(looked.value().complete);
-  // A limit that is just reached cut nothing off.
-  const auto five = search_exhaustively(small(), element::f32, product,
-                                        {.trials = 6, .looked_at = 6});
-  CHECK(five.value().complete);
+TEST_CASE("tuners: limits stop a search, and it says which one") {
+  const auto ended = [](const search_limits& limits) {
+    const auto made =
+        search_exhaustively(small(), element::f32, product, limits);
+    REQUIRE(made.ok());
+    return std::pair(made.value().trials.size(), made.value().ended);
+  };
+  CHECK(ended({.trials = 3}) == std::pair(std::size_t{3}, search_end::trials));
+  CHECK(ended({.trials = 5}) == std::pair(std::size_t{5}, search_end::exhausted));
+  CHECK(ended({.trials = 100}) ==
+        std::pair(std::size_t{5}, search_end::exhausted));
+  CHECK(ended({.trials = 100, .target = 1e6}) ==
+        std::pair(std::size_t{1}, search_end::target));
+  CHECK(ended({.trials = 100, .seconds = 1e-12}).second == search_end::seconds);
   for (const search_limits& none :
-       {search_limits{0, 1}, search_limits{1, 0}, search_limits{-1, 5}}) {
+       {search_limits{.trials = 0}, search_limits{.trials = -1},
+        search_limits{.seconds = -1}, search_limits{.without_improvement = -1}}) {
     const auto refused =
         search_exhaustively(small(), element::f32, product, none);
     REQUIRE_FALSE(refused.ok());
     CHECK(refused.error().why == reason::bad_argument);
   }
+  const auto flat = search_exhaustively(
+      small(), element::f32,
+      [](const setting&) -> result<std::optional<double>> {
+        return std::optional(1.0);
+      },
+      {.without_improvement = 2});
+  CHECK(flat.value().trials.size() == 3);
+  CHECK(flat.value().ended == search_end::no_improvement);
 }
 
 TEST_CASE("tuners: a setting that cannot be had is a trial without a cost") {
@@ -145,7 +156,8 @@ TEST_CASE("tuners: a setting that cannot be had is a trial without a cost") {
       });
   REQUIRE(made.ok());
   CHECK(made.value().trials.size() == 5);
-  CHECK_FALSE(made.value().trials[3].cost.has_value());
+  CHECK(std::count_if(made.value().trials.begin(), made.value().trials.end(),
+                      [](const trial& each) { return !each.cost; }) == 2);
   CHECK(words(made.value().trials[*made.value().best].tried) == "A=2 B=10");
 
   const auto none = search_exhaustively(
@@ -206,7 +218,7 @@ TEST_CASE("tuners: what cannot be searched is refused") {
     many.push_back({"A" + std::to_string(i), {1, 2}});
   const auto just = tuning_space::of(tunables(many), element::f32);
   REQUIRE(just.ok());
-  CHECK(just.value().size() == std::int64_t{1} << 62);
+  CHECK(just.value().size() == std::uint64_t{1} << 62);
   many.push_back({"B", {1, 2}});
   CHECK_FALSE(tuning_space::of(tunables(many), element::f32).ok());
 }
@@ -217,9 +229,9 @@ TEST_CASE("tuners: a huge space costs no memory and no time") {
     many.push_back({"A" + std::to_string(i), {1, 2}});
   const manifest asked = tunables(many);
   const auto made = search_randomly(asked, element::f32, product, 5,
-                                    {.trials = 50, .looked_at = 50});
+                                    {.trials = 50});
   REQUIRE(made.ok());
-  const auto seen = tried(made.value());
+  const auto seen = tried_words(made.value());
   CHECK(std::set<std::string>(seen.begin(), seen.end()).size() == 50);
 }
 
@@ -239,4 +251,148 @@ TEST_CASE("tuners: a permutation gives every number once") {
     }
     if (size >= 100) CHECK(stayed < size / 10);
   }
+}
+
+namespace {
+
+// A kernel as it might be: a valley with a cliff, and a corner that fails.
+recording valley() {
+  std::vector<tuning_parameter> parameters(4);
+  const std::vector<std::vector<std::int64_t>> values = {
+      {16, 32, 64, 128, 256}, {1, 2, 4, 8, 16}, {1, 2, 3, 4, 5, 6, 7, 8},
+      {0, 1, 2}};
+  const char* const names[] = {"x", "y", "tile", "method"};
+  for (std::size_t i = 0; i < 4; ++i) {
+    parameters[i].name = names[i];
+    for (const std::int64_t each : values[i]) parameters[i].values.push_back(each);
+  }
+  std::vector<recorded_trial> lines;
+  for (std::uint16_t x = 0; x < 5; ++x)
+    for (std::uint16_t y = 0; y < 5; ++y)
+      for (std::uint16_t tile = 0; tile < 8; ++tile)
+        for (std::uint16_t method = 0; method < 3; ++method) {
+          recorded_trial one;
+          one.at = {x, y, tile, method};
+          const double threads = std::log2(16.0 * (1 << x) * (1 << y));
+          if (threads > 10)
+            one.failure = "too many threads";
+          else
+            one.cost = 1 + 0.3 * std::abs(threads - 8) + 0.1 * std::abs(tile - 5) +
+                       (method == 1 ? 0 : 0.5) + 0.05 * y + (tile % 2 == 0 ? 0.2 : 0);
+          lines.push_back(one);
+        }
+  return recorded(parameters, lines).value();
+}
+
+}  // namespace
+
+TEST_CASE("tuners: every strategy names each configuration once, and all of them") {
+  const recording from = valley();
+  const auto size = static_cast<std::size_t>(from.space.size());
+  for (const std::string_view named : strategy_names) {
+    CAPTURE(named);
+    if (named == "portfolio" || named == "surrogate") continue;  // below
+    auto by = make_strategy(named, from.space, 3);
+    REQUIRE(by.ok());
+    std::set<std::uint64_t> seen;
+    for (std::size_t batch = 1; seen.size() < size; batch = batch % 5 + 1) {
+      const auto next = by.value()->propose(batch);
+      REQUIRE_FALSE(next.empty());
+      CHECK(next.size() <= batch);
+      for (const std::uint64_t each : next) {
+        CHECK(each < size);
+        CHECK(seen.insert(each).second);
+      }
+      for (const std::uint64_t each : next)
+        by.value()->learn(each, from.costs[each]);
+    }
+    CHECK(by.value()->propose(3).empty());
+  }
+  CHECK_FALSE(make_strategy("guess", from.space, 1).ok());
+}
+
+TEST_CASE("tuners: the same seed proposes the same, another one something else") {
+  const recording from = valley();
+  const auto played = [&](std::string_view named, std::uint64_t seed) {
+    auto by = make_strategy(named, from.space, seed);
+    std::vector<std::uint64_t> made;
+    for (int i = 0; i < 15; ++i) {
+      const auto next = by.value()->propose(2);
+      made.insert(made.end(), next.begin(), next.end());
+      for (const std::uint64_t each : next)
+        by.value()->learn(each, from.costs[each]);
+    }
+    return made;
+  };
+  for (const std::string_view named : strategy_names) {
+    CAPTURE(named);
+    CHECK(played(named, 1) == played(named, 1));
+    if (named != "exhaustive") CHECK(played(named, 1) != played(named, 2));
+    const auto all = played(named, 4);
+    CHECK(std::set<std::uint64_t>(all.begin(), all.end()).size() == 30);
+  }
+}
+
+TEST_CASE("tuners: a model finds what random trials do not, failures and all") {
+  const recording from = valley();
+  const auto mean_of = [&](std::string_view named) {
+    std::vector<std::vector<double>> runs;
+    for (std::uint64_t seed = 1; seed <= 5; ++seed)
+      runs.push_back(
+          replay(from, *make_strategy(named, from.space, seed).value(), 40));
+    return score_of(from, runs);
+  };
+  for (const std::string_view named : {"portfolio", "surrogate"}) {
+    CAPTURE(named);
+    const replay_score told = mean_of(named);
+    CHECK(told.median[39] > 0.9);
+    CHECK(told.score > 0.2);
+  }
+  for (const std::string_view named : {"genetic", "annealing", "local"}) {
+    CAPTURE(named);
+    CHECK(mean_of(named).mean[39] > 0.8);
+  }
+}
+
+TEST_CASE("tuners: spaces of one, of failures alone and of one value each") {
+  const std::vector<tuning_parameter> one = {{"a", {std::int64_t{1}}},
+                                             {"b", {std::string("x")}}};
+  const auto single = tuning_space::build(one, {});
+  const auto some = tuning_space::build(
+      {{"a", {std::int64_t{1}, std::int64_t{2}, std::int64_t{3}}},
+       {"b", {std::string("x"), std::string("y"), std::string("z")}},
+       {"c", {std::int64_t{0}, std::int64_t{7}}}},
+      {});
+  for (const std::string_view named : strategy_names) {
+    CAPTURE(named);
+    auto by = make_strategy(named, single.value(), 1);
+    CHECK(by.value()->propose(4).size() == 1);
+    by.value()->learn(0, 1.0);
+    CHECK(by.value()->propose(4).empty());
+    // Nothing runs, or all costs are the same, or zero.
+    for (const std::optional<double> cost :
+         {std::optional<double>(), std::optional(1.0), std::optional(0.0)}) {
+      by = make_strategy(named, some.value(), 1);
+      std::size_t count = 0;
+      for (;;) {
+        const auto next = by.value()->propose(1);
+        if (next.empty()) break;
+        ++count;
+        by.value()->learn(next.front(), cost);
+      }
+      CHECK(count == 18);
+    }
+  }
+}
+
+TEST_CASE("tuners: the expectation of random trials is exact") {
+  const std::vector<tuning_parameter> one = {
+      {"a", {std::int64_t{1}, std::int64_t{2}, std::int64_t{3}}}};
+  const auto from = recorded(one, {{{0}, 1.0}, {{1}, 2.0}, {{2}, std::nullopt, "x"}});
+  REQUIRE(from.ok());
+  const auto expected = expected_of_random(from.value(), 3);
+  CHECK(expected[0] == doctest::Approx((1 + 0.5 + 0) / 3));
+  // Of three pairs two hold the best, and one 2.0 and the failure.
+  CHECK(expected[1] == doctest::Approx((1 + 1 + 0.5) / 3));
+  CHECK(expected[2] == doctest::Approx(1));
 }

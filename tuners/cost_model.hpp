@@ -23,7 +23,7 @@
 #include <cstring>
 #include <numeric>
 #include <optional>
-#include <unordered_set>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -520,7 +520,7 @@ class cost_model {
   std::size_t stride_ = 0, fitted_at_ = 0;
 
   std::vector<std::uint64_t> candidates_;
-  std::unordered_set<std::uint64_t> listed_;
+  std::set<std::uint64_t> listed_;
   std::vector<codes> codes_;           // by dimension, of the candidates
   std::vector<std::vector<float>> v_;  // the solved covariances, by what ran
   std::vector<float> explained_, expected_, row_, worked_, failed_;

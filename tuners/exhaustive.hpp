@@ -8,7 +8,6 @@
 #include <optional>
 #include <vector>
 
-#include <skillbench/tuners/search.hpp>
 #include <skillbench/tuners/strategy.hpp>
 
 namespace skillbench {
@@ -29,14 +28,5 @@ class exhaustive final : public strategy {
  private:
   std::uint64_t size_, first_, turn_ = 0;
 };
-
-[[nodiscard]] inline result<searched> search_exhaustively(
-    const manifest& asked, element type, const objective& ask,
-    const search_limits& limits = {}) {
-  const auto space = tuning_space::of(asked, type);
-  if (!space) return space.error();
-  exhaustive by(space.value());
-  return search(space.value(), by, ask, limits);
-}
 
 }  // namespace skillbench

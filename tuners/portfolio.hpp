@@ -2,9 +2,14 @@
 // portfolio.hpp: several ways to use one model, in turn. The default.
 //
 // Layer   5. strategy.hpp has the units, cost_model.hpp the model.
-// How     after a few trials far from each other the ways take turns: the
-//         improvement of the cost's logarithm, which knows the whole space, and
-//         that of the share of the best, which looks harder where the best are.
+// How     after a few trials far from each other three ways take turns: the
+//         improvement of the cost's logarithm, which knows the whole space;
+//         that of the share of the best, which looks harder where the best are;
+//         and, every fourth time, the better of these among the neighbours of
+//         the best alone, since a model that is wrong elsewhere may be right
+//         about them.
+// Choices four trials and every fourth time are of four recorded and eight
+//         made-up spaces together; others nearby do as well (bench/tuning.cpp).
 
 #include <cstddef>
 #include <cstdint>
@@ -18,8 +23,8 @@ namespace skillbench {
 
 class portfolio final : public strategy {
  public:
-  std::size_t spread_out = 4;  // trials before the model
-  int local_every = 0, mode = 9;
+  static constexpr std::size_t spread_out = 4;   // trials before the model
+  static constexpr std::uint64_t near_every = 4;
 
   portfolio(const tuning_space& space, std::uint64_t seed)
       : memory_(space, seed), model_(memory_) {}
@@ -28,13 +33,13 @@ class portfolio final : public strategy {
 
   [[nodiscard]] std::vector<std::uint64_t> propose(std::size_t most) override {
     return memory_.propose_each(most, [&](const auto& pending) {
-      std::optional<std::uint64_t> next;
       if (memory_.count() < spread_out) return model_.spread(pending);
-      const auto scale = mode == 9 ? (turn_ % 2 == 0 ? cost_scale::logarithm : cost_scale::share) : mode == 0 ? cost_scale::logarithm : cost_scale::share;
-      if (local_every > 0 && turn_ % local_every == local_every - 1)
-        next = model_.improve(scale, pending, true);
-      if (!next) next = model_.improve(scale, pending);
+      const auto scale =
+          turn_ % 2 == 0 ? cost_scale::logarithm : cost_scale::share;
+      const bool near = turn_ % near_every == near_every - 1;
       ++turn_;
+      auto next = model_.improve(scale, pending, near);
+      if (!next && near) next = model_.improve(scale, pending);
       return next ? next : model_.spread(pending);
     });
   }

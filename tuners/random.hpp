@@ -16,7 +16,6 @@
 #include <vector>
 
 #include <skillbench/inputs.hpp>
-#include <skillbench/tuners/search.hpp>
 #include <skillbench/tuners/strategy.hpp>
 
 namespace skillbench {
@@ -77,14 +76,5 @@ class random_order final : public strategy {
   permutation order_;
   std::uint64_t size_, turn_ = 0;
 };
-
-[[nodiscard]] inline result<searched> search_randomly(
-    const manifest& asked, element type, const objective& ask,
-    std::uint64_t seed, const search_limits& limits = {}) {
-  const auto space = tuning_space::of(asked, type);
-  if (!space) return space.error();
-  random_order by(space.value(), seed);
-  return search(space.value(), by, ask, limits);
-}
 
 }  // namespace skillbench

@@ -10,14 +10,11 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <optional>
-#include <string>
-#include <utility>
+#include <string_view>
 #include <vector>
 
 #include <skillbench/fault.hpp>
-#include <skillbench/manifest.hpp>
 #include <skillbench/tuners/strategy.hpp>
 #include <skillbench/tuning_space.hpp>
 
@@ -27,7 +24,7 @@ struct search_limits {
   std::int64_t trials = 100;
   double seconds = 0;                  // of wall time; 0: no limit
   std::int64_t without_improvement = 0;  // trials in a row; 0: no limit
-  std::optional<double> target;        // a cost that is good enough
+  std::optional<double> target = {};   // a cost that is good enough
 };
 
 // Why a search ended.
@@ -106,69 +103,6 @@ template <typename Ask>
       return made;
     }
   }
-}
-
-// ---- settings of a manifest ---------------------------------------------------
-
-// What one setting costs; nothing if it cannot be had, which is no fault.
-using objective =
-    std::function<result<std::optional<double>>(const setting&)>;
-
-struct trial {
-  setting tried;
-  std::optional<double> cost;
-};
-
-struct searched {
-  std::vector<trial> trials;        // in their order
-  std::optional<std::size_t> best;  // of `trials`: the first of least cost
-  search_end ended = search_end::trials;
-};
-
-// A point of tuning_space::of(manifest, type).
-[[nodiscard]] inline setting setting_of(const tuning_space& space,
-                                        const tuning_point& at) {
-  setting made;
-  for (std::size_t i = 0; i < at.size(); ++i) {
-    const tuning_parameter& each = space.parameters()[i];
-    if (each.name == "sizeof_T") continue;  // no tunable
-    if (const auto* whole = std::get_if<std::int64_t>(&each.values[at[i]]))
-      made.emplace_back(each.name, *whole);
-  }
-  return made;
-}
-
-// The point of a setting, if it is in the space.
-[[nodiscard]] inline std::optional<std::uint64_t> index_of(
-    const tuning_space& space, const setting& wanted) {
-  tuning_point at;
-  for (const tuning_parameter& each : space.parameters()) {
-    std::size_t place = each.name == "sizeof_T" ? 0 : each.values.size();
-    for (const auto& [name, value] : wanted)
-      if (name == each.name)
-        for (std::size_t v = 0; v < each.values.size(); ++v)
-          if (each.values[v] == tuning_value(value)) place = v;
-    if (place == each.values.size()) return std::nullopt;
-    at.push_back(static_cast<std::uint16_t>(place));
-  }
-  return space.index_of(at);
-}
-
-[[nodiscard]] inline result<searched> search(const tuning_space& space,
-                                             strategy& by,
-                                             const objective& ask,
-                                             const search_limits& limits) {
-  const auto found = search(
-      space, by,
-      [&](std::uint64_t index) { return ask(setting_of(space, space.at(index))); },
-      limits);
-  if (!found) return found.error();
-  searched made;
-  made.best = found.value().best;
-  made.ended = found.value().ended;
-  for (const tried& each : found.value().trials)
-    made.trials.push_back({setting_of(space, space.at(each.index)), each.cost});
-  return made;
 }
 
 }  // namespace skillbench

@@ -12,9 +12,8 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <optional>
-#include <unordered_set>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -103,7 +102,7 @@ class search_memory {
  private:
   const tuning_space* space_;
   draws_of_seed random_;
-  std::unordered_set<std::uint64_t> known_;
+  std::set<std::uint64_t> known_;
   std::vector<tried> history_;
   std::vector<std::uint64_t> pending_;
   std::optional<std::size_t> best_;

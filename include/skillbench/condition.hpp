@@ -217,7 +217,7 @@ class condition::parser {
       case 1: {
         int a = binary(2);
         while (a >= 0 && (sign("||") || (python_ && word("or"))))
-          a = two(op::either, a, truth(binary(2)));
+          a = two(op::either, truth(a), truth(binary(2)));
         return a;
       }
       case 2: {

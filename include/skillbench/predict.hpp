@@ -1,7 +1,7 @@
 #pragma once
 // predict.hpp: exact counters to the time that an H100 might take. A guess.
 //
-// Layer   2. Includes counters.hpp and h100.hpp. Nothing else of the project
+// Layer   2. Includes counters.hpp and occupancy.hpp. Nothing else of the project
 //         knows the model, so another one can take its place: it is a function
 //         from `launch_facts` to `prediction`.
 // Units   nanoseconds; clocks of an SM where a name says so.
@@ -26,7 +26,7 @@
 #include <string_view>
 
 #include <skillbench/counters.hpp>
-#include <skillbench/h100.hpp>
+#include <skillbench/occupancy.hpp>
 #include <skillbench/units.hpp>
 
 namespace skillbench {
@@ -74,8 +74,6 @@ inline constexpr double clock = 1.755;           // clocks in a nanosecond
 inline constexpr double memory_bytes = 3000;     // a nanosecond, a device copy
 inline constexpr double l2_bytes = 5500;
 inline constexpr double fixed = 1500;            // ns before and after the work
-inline constexpr std::int64_t most_ctas = 32, most_warps = 64;
-inline constexpr std::int64_t shared_of_processor = 228 * 1024;
 inline constexpr std::int64_t shared_reserved = 1024;  // of a CTA
 inline constexpr std::int64_t cache = 256 * 1024;      // L1 and shared
 
@@ -106,27 +104,13 @@ inline constexpr std::int64_t cache = 256 * 1024;      // L1 and shared
 
 }  // namespace h100_model
 
-// CTAs that are resident on one SM; 0 if not even one fits.
-[[nodiscard]] inline std::int64_t resident_ctas(const launch_facts& of) {
-  namespace m = h100_model;
-  const std::int64_t threads = of.block.x * of.block.y * of.block.z;
-  const std::int64_t warps = std::max<std::int64_t>((threads + 31) / 32, 1);
-  const std::int64_t registers =
-      std::max<std::int64_t>((of.registers + 7) / 8 * 8, 16) * 32;  // of a warp
-  // Registers belong to a quarter of the SM, and warps are dealt round.
-  const std::int64_t quarter = h100::registers / 4 / registers;
-  const std::int64_t by_registers = quarter * 4 / warps;
-  const std::int64_t by_shared =
-      m::shared_of_processor / (std::max<std::int64_t>(of.shared_bytes, 0) +
-                                m::shared_reserved);
-  return std::min({m::most_ctas, m::most_warps / warps, by_registers, by_shared});
-}
-
 [[nodiscard]] inline prediction predict_h100(const launch_facts& of) {
   namespace m = h100_model;
   prediction made;
   if (of.counted == nullptr) return made;
-  made.resident = resident_ctas(of);
+  const occupancy held = occupancy_of(
+      {of.block.count(), of.registers, of.shared_bytes});
+  made.resident = held.ctas;
   if (made.resident < 1) return made;
   const event_counts& all = of.counted->total;
   const double ctas = std::max(
@@ -134,8 +118,7 @@ inline constexpr std::int64_t cache = 256 * 1024;      // L1 and shared
                static_cast<double>(of.grid.z));
   const double warps =
       static_cast<double>((of.block.x * of.block.y * of.block.z + 31) / 32);
-  made.occupancy = static_cast<double>(made.resident) * warps /
-                   static_cast<double>(m::most_warps);
+  made.occupancy = held.share;
 
   // Of all the work, what the busiest SM has.
   const double share = std::ceil(ctas / m::processors) / ctas;

@@ -27,7 +27,6 @@
 #include <cstring>
 #include <limits>
 #include <map>
-#include <memory>
 #include <numeric>
 #include <optional>
 #include <string>

@@ -5,7 +5,8 @@
   "args": ["q", "k", "v", "o", "q_len", "kv_len", "head_dim", "scale", "causal"],
   "grid": ["ceil_div(q_len, 64)", "batch * heads"],
   "block": ["256"],
-  "shared_bytes": "4 * (3 * 64 * (head_dim + 4) + 64 * 68)"
+  "shared_bytes": "4 * (3 * 64 * (head_dim + 4) + 64 * 68)",
+  "tune": {"UNROLL": [2, 1, 4], "CTAS": [1, 2]}
 }
 */
 // The yardstick for speed: simple, right, and no faster than it needs to be.
@@ -122,7 +123,7 @@ __device__ void attend(const T* q, const T* k, const T* v, T* o, int q_len,
     }
     __syncthreads();
 
-#pragma unroll 2
+#pragma unroll UNROLL
     for (int key = 0; key < TILE; key += 4) {
       float4 p[4];
       for (int i = 0; i < 4; ++i) p[i] = four(ps + (ty + i) * P_PITCH + key);
@@ -157,7 +158,7 @@ __device__ void attend(const T* q, const T* k, const T* v, T* o, int q_len,
 }
 
 template <typename T>
-__global__ void __launch_bounds__(THREADS)
+__global__ void __launch_bounds__(THREADS, CTAS)
 attention(const T* __restrict__ q, const T* __restrict__ k,
           const T* __restrict__ v, T* __restrict__ o, int q_len, int kv_len,
           int head_dim, float scale, int causal) {

@@ -1,7 +1,6 @@
 // The headers of the rooms beside the engine, found where they are said to be.
 #include <skillbench/reports/markdown.hpp>
-#include <skillbench/tuners/exhaustive.hpp>
-#include <skillbench/tuners/random.hpp>
+#include <skillbench/tuners/settings.hpp>
 
 int main() {
   const skillbench::manifest none;

@@ -40,6 +40,7 @@
 #include <skillbench/tune_kernel.hpp>
 #include <skillbench/tuners/replay.hpp>
 #include <skillbench/tuners/search.hpp>
+#include <skillbench/tuners/settings.hpp>
 #include <skillbench/tuners/strategies.hpp>
 #include <skillbench/version.hpp>
 
@@ -218,6 +219,8 @@ class session {
           made[open[i]] = one(all[open[i]], *references_[i - start]);
         });
       for (std::thread& each : threads) each.join();
+      // A child that the same Ctrl-C ended says nothing about its setting.
+      if (stop_asked) return fault{reason::cancelled, "stopped"};
       for (std::size_t i = start; i < end; ++i) {
         const auto& told = *made[open[i]];
         if (!told) return told.error();
