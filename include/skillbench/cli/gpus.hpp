@@ -232,6 +232,7 @@ class gpus {
     [[nodiscard]] std::string name() const override { return seat_ ? seat_->facts.name : of_.name(); }
     [[nodiscard]] std::string target() const override { return compiler_->target(); }
     [[nodiscard]] bool measures() const override { return true; }
+    [[nodiscard]] std::string isolation() const override { return compiler_->isolation(); }
     [[nodiscard]] double cpu_used() const override { return compiler_->cpu_used(); }
     [[nodiscard]] result<image> compile(const compile_request& it) override { return compiler_->compile(it); }
 
