@@ -35,7 +35,7 @@ TEST_CASE("tune_kernel: values that are not there are not written") {
 
 TEST_CASE("tune_kernel: a prediction is asked of whatever model is given") {
   kernel_tuning how;
-  CHECK(how.predict == predict_h100);
+  CHECK((how.predict == predict_h100));
   how.predict = [](const launch_facts&) { return prediction{}; };
   CHECK_FALSE(how.predict({}).fits());
 }
