@@ -226,8 +226,7 @@ class session {
         if (!told) return told.error();
         known.emplace(words_of(all[open[i]]), told.value());
         if (journal != nullptr)
-          if (const auto kept = journal->append(
-                  store_line::sealed(write_trial(key, told.value())));
+          if (const auto kept = journal->append(write_trial(key, told.value()));
               !kept)
             return kept.error();
       }
