@@ -693,6 +693,8 @@ TEST_CASE("check: one case that was too slow is enough") {
   CHECK(made.cases.size() == 1);
   CHECK(made.not_run == 3);
   CHECK(has(made.reason, "3 of 4 cases were not run after one that was too slow"));
+  CHECK(made.endless);
+  CHECK(slow.jobs.front().most_instructions == most_small_instructions);
 
   fake_device unknown([](const job&) -> result<run_report> {
     return fault{reason::not_supported, "an opcode"};

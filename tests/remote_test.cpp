@@ -150,7 +150,7 @@ TEST_CASE("remote: a crash tells the signal, the request and the limits") {
   const fault crash = fatal("crash");
   CHECK(crash.why == reason::child_died);
   CHECK(has(crash.what, "was killed by SIGSEGV (invalid memory access)"));
-  CHECK(has(crash.what, "60 s of CPU time"));
+  CHECK(has(crash.what, "30 s of CPU time"));
   CHECK(has(crash.what, "20 s of wall time"));
   CHECK(has(crash.what, "4096 MiB of address space"));
   CHECK(has(fatal("abort").what, "SIGABRT"));

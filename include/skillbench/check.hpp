@@ -43,6 +43,11 @@
 namespace skillbench {
 
 inline constexpr int most_failures = 3;
+// Warp instructions for a case of up to so many output elements: many times what
+// the most wasteful of honest kernels takes, and what a kernel that never ends may
+// cost. Larger cases have the device's own limit.
+inline constexpr std::uint64_t most_small_instructions = 200'000'000;
+inline constexpr std::int64_t most_small_elements = 65536;
 // Outputs up to this size are computed twice, unless a number of schedules is
 // asked for: then every case is run that often.
 inline constexpr std::size_t most_repeated = 262144;
@@ -54,6 +59,7 @@ struct checked {
   std::vector<case_agreement> cases; // in the order run
   std::optional<std::string> unjudged_why;  // of the first case unjudged
   std::size_t not_run = 0;           // cases left out after `most_failures`
+  bool endless = false;              // too slow in a small case
   counters counted;                  // over all cases
   double cpu_seconds = 0.0;          // as the device tells
 };
@@ -187,6 +193,7 @@ struct case_verdict {
   counters counted;
   double cpu_seconds = 0.0;
   std::optional<fault> unjudged;
+  bool endless = false;  // a small case, and too slow
 };
 
 // The outcome that the findings of a case leave it at.
@@ -283,12 +290,18 @@ struct case_verdict {
     made.told.reached = reached_by(made.findings);
     return made;
   }
-  const job& todo = planned.value().asked;
+  job& todo = planned.value().asked;
+  std::int64_t written = 0;
+  for (const buffer& each : todo.buffers)
+    if (comes_back(each.use)) written += each.elements;
+  const bool small = written <= most_small_elements;
+  if (small) todo.most_instructions = most_small_instructions;
 
   auto ran = on.run(todo);
   if (!ran) {
     if (!leaves_unjudged(ran.error().why)) return ran.error();
     made.unjudged = ran.error();
+    made.endless = small && ran.error().why == reason::too_slow;
     made.told.reached = outcome::unjudged;
     return made;
   }
@@ -551,6 +564,7 @@ inline constexpr std::int64_t most_partial_elements = 4 << 20;
     const outcome reached = verdict.told.reached;
     if (verdict.unjudged) {
       if (verdict.unjudged->why == reason::too_slow) slow = true;
+      made.endless |= verdict.endless;
       if (!made.unjudged_why)
         made.unjudged_why =
             "case `" + of->name + "`: " + verdict.unjudged->what;

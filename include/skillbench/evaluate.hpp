@@ -306,6 +306,8 @@ inline void keep_kernels(record& told, const std::vector<compiled>& images) {
               std::back_inserter(told.findings));
     std::move(one.cases.begin(), one.cases.end(),
               std::back_inserter(told.cases));
+    // A kernel that hardly ever ends is paid for once, not once a type.
+    if (one.endless) break;
   }
   return done{};
 }

@@ -47,7 +47,7 @@ struct remote_limits {
   child_limits process;
   request_limits start{20, 20};
   // Wall time is the last resort: on a busy machine it is no measure of a source.
-  request_limits compile{300, 60};
+  request_limits compile{300, 30};
   request_limits load{300, 60};
   request_limits run{600, 0};
   request_limits time{300, 0};
