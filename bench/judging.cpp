@@ -111,9 +111,12 @@ class measured final : public device {
     return made;
   }
   [[nodiscard]] result<run_report> run(const job& it) override {
+    const double before = of_->cpu_seconds();
     auto told = of_->run(it);
-    if (told) into_.machine += told.value().cpu_seconds;
     look();
+    // A run that was given up was the machine's work as well.
+    into_.machine += told ? told.value().cpu_seconds
+                          : of_->cpu_seconds() - before;
     return told;
   }
 
