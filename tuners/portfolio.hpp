@@ -8,8 +8,9 @@
 //         and, every fourth time, the better of these among the neighbours of
 //         the best alone, since a model that is wrong elsewhere may be right
 //         about them.
-// Choices four trials and every fourth time are of four recorded and eight
-//         made-up spaces together; others nearby do as well (bench/tuning.cpp).
+// Choices four trials and every fourth time were compared on four recorded spaces,
+//         where others nearby do as well (bench/tuning.cpp); made-up spaces saw
+//         the rest of it, without the turns among neighbours.
 
 #include <cstddef>
 #include <cstdint>

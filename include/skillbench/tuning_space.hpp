@@ -771,7 +771,7 @@ inline result<tuning_space> tuning_space::of(const manifest& asked,
   for (const tunable& each : asked.tune) {
     tuning_parameter& one = parameters.emplace_back();
     one.name = each.name;
-    for (const std::int64_t value : each.values) one.values.push_back(value);
+    for (const std::int64_t value : each.values) one.values.emplace_back(value);
   }
   std::vector<condition> constraints;
   bool sized = false;
