@@ -91,6 +91,15 @@ struct copy_place {
   return true;
 }
 
+// guarded_access of a store of up to 16 aligned bytes of shared memory, where
+// nothing is wrong at first sight.
+[[nodiscard]] inline bool quietly_guarded(const warp& w, shared_memory& of, int lane, std::uint64_t at, unsigned bytes) {
+  if (!of.held.empty() || any_of(of.shadow.data() + at, bytes, in_flight | mbarrier_bytes)) return false;
+  if (!of.matrices.count.empty() && of.matrices.count[at / 16]) return false;
+  if (!of.notes.empty()) of.notes[at / 16] = {w.number * warp_lanes + static_cast<std::uint32_t>(lane) + 1, w.pc, of.fences[w.number], of.meetings};
+  return true;
+}
+
 // Whether an asynchronous operation of this lane may read a range that ordinary
 // stores wrote; tells when a fence is missing.
 inline bool check_fenced(warp& w, const shared_memory& of, int lane, std::uint64_t first, std::uint64_t bytes) {

@@ -72,7 +72,7 @@ class runner {
   // False: nothing was run. `pc` is then where the interpreter goes on; stopped
   // when the launch is to end there.
   bool run(warp& w, std::uint32_t& pc, lane_mask lanes, std::uint32_t meet, std::uint64_t& budget, bool& stopped) {
-    if (!on_ || w.flight.pending) return false;
+    if (!on_) return false;
     launch_state& launch = *w.launch;
     compiled& c = *program_->native;
     if (!c.code || state_->surprises) {
@@ -85,6 +85,12 @@ class runner {
       for (const std::uint32_t slot : c.code->slots[pc])
         if (w.tainted[slot]) return false;
       limit = 1;  // one block
+    }
+    if (w.flight.pending) {
+      // A block that has nothing to do with the registers in flight.
+      for (const std::uint32_t slot : c.code->slots[pc])
+        if (w.flight.written[slot] > w.flight.done || w.flight.locked[slot] > w.flight.done) return false;
+      limit = 1;
     }
     native_state& s = *state_;
     // A later launch may have another warp at this address.

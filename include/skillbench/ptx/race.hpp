@@ -1,7 +1,7 @@
 #pragma once
 // ptx/race.hpp: accesses that nothing orders.
 //
-// Layer   3. Includes decode's program, guard, memory, report and warp.
+// Layer   3. Includes decode's program, guard, marks, memory, report and warp.
 // Two accesses of different warps to the same memory race when one of them is a
 // store, at least one is weak (no atomic, no volatile, relaxed, acquire or
 // release), and neither happens before the other.
@@ -43,6 +43,7 @@
 
 #include <skillbench/finding.hpp>
 #include <skillbench/ptx/guard.hpp>
+#include <skillbench/ptx/marks.hpp>
 #include <skillbench/ptx/memory.hpp>
 #include <skillbench/ptx/program.hpp>
 #include <skillbench/ptx/report.hpp>
@@ -189,6 +190,7 @@ class cta_races {
     floor_ = clock_;
     ++clock_;
     for (auto& n : now_) n = clock_;
+    limited_ = 0;
     writing_ = reading_ = 0;
     if (clock_ - base_ > most_ticks) wipe();
   }
@@ -203,7 +205,7 @@ class cta_races {
   }
   void leave(std::uint32_t barrier, std::uint32_t actor) {
     const auto& a = arrived_[barrier];
-    if (a.second) seen_[actor].join(a.first, actors_);
+    if (a.second) learns(actor).join(a.first, actors_);
   }
   void done(std::uint32_t barrier) { arrived_[barrier].second = false; }
 
@@ -233,7 +235,7 @@ class cta_races {
   void acquire_shared(std::uint32_t offset, std::uint32_t actor) {
     if (shared_places_.empty()) return;
     const auto it = shared_places_.find(offset);
-    if (it != shared_places_.end()) seen_[actor].join(it->second, actors_);
+    if (it != shared_places_.end()) learns(actor).join(it->second, actors_);
   }
 
   // A strong operation of a lane: what it reads there it learns, what it writes
@@ -261,7 +263,7 @@ class cta_races {
   void shared_load(warp& w, const op& o, const std::uint64_t* at, lane_mask lanes, std::uint64_t lowest, std::uint64_t bytes, unsigned each, bool dense) {
     const std::uint32_t me = w.number;
     const std::size_t first = lowest >> shift_, last = (lowest + bytes - 1) >> shift_;
-    if (writing_ & ~(std::uint64_t{1} << me) && !all_mine(writers_.get() + first, last - first + 1, me) && (last - first >= most_at_once || !all_known(writers_.get() + first, last - first + 1, me))) return shared_lanes(w, at, lanes, each, false);
+    if (writing_ & ~(std::uint64_t{1} << me) && (last - first >= most_at_once || !all_known(first, last - first + 1, me))) return shared_lanes(w, at, lanes, each, false);
     if (o.order != memory_order::weak) return meet_lanes(w, o, at, lanes);
     reading_ |= std::uint64_t{1} << me;
     std::uint32_t* marks = reader(me);
@@ -291,29 +293,18 @@ class cta_races {
   void shared_store(warp& w, const op& o, const std::uint64_t* at, lane_mask lanes, std::uint64_t lowest, std::uint64_t bytes, unsigned each, bool dense) {
     const std::uint32_t me = w.number;
     const std::size_t first = lowest >> shift_, last = (lowest + bytes - 1) >> shift_, n = last - first + 1;
-    bool clean = !(writing_ & ~(std::uint64_t{1} << me)) || all_mine(writers_.get() + first, n, me);
-    for (std::uint64_t left = reading_ & ~(std::uint64_t{1} << me); left && clean; left &= left - 1) {
-      const auto v = static_cast<std::uint32_t>(std::countr_zero(left));
-      clean = all_before(readers_[v].get() + first, n, (known(me, v) << 20) | 0xfffff);
-    }
-    if (!clean) return shared_lanes(w, at, lanes, each, true);
-    writing_ |= std::uint64_t{1} << me;
-    const std::uint32_t mark = ((now_[me] - base_) << 6) | me, place = w.pc << 5;
-    std::uint32_t *const who = writers_.get(), *const where = places_.get();
+    if (n > most_at_once || !all_known(first, n, me) || !all_loaded_before(first, n, me)) return shared_lanes(w, at, lanes, each, true);
     if (dense) {
+      writing_ |= std::uint64_t{1} << me;
+      const std::uint32_t mark = ((now_[me] - base_) << 6) | me, place = w.pc << 5;
+      std::uint32_t *const who = writers_.get(), *const where = places_.get();
       const int up = std::countr_zero(each) - static_cast<int>(shift_);
       for (std::uint32_t i = 0; i < n; ++i) {
         who[first + i] = mark;
         where[first + i] = place | (i >> up);
       }
     } else {
-      for (lane_mask left = lanes; left; left &= left - 1) {
-        const auto l = static_cast<std::uint32_t>(std::countr_zero(left));
-        for (std::size_t g = at[l] >> shift_, end = (at[l] + each - 1) >> shift_; g <= end; ++g) {
-          who[g] = mark;
-          where[g] = place | l;
-        }
-      }
+      mark_stores(w, at, lanes, each);
     }
     if (o.order != memory_order::weak) meet_lanes(w, o, at, lanes);
   }
@@ -330,16 +321,43 @@ class cta_races {
     store ? shared_store(w, o, at, lanes, lowest, highest - lowest + each, each, false) : shared_load(w, o, at, lanes, lowest, highest - lowest + each, each, false);
   }
 
+  // Weak stores of lanes that each write `each` bytes, in any pattern; false:
+  // nothing was done, because somebody's access may race with them.
+  bool stored_rows(const warp& w, const std::uint64_t* at, lane_mask lanes, unsigned each) {
+    const std::uint32_t me = w.number;
+    // Halves of a warp often write apart from each other.
+    for (const lane_mask half : {lanes & 0xffffu, lanes & 0xffff0000u}) {
+      if (!half) continue;
+      std::uint64_t lowest = ~std::uint64_t{0}, highest = 0;
+      for (lane_mask left = half; left; left &= left - 1) {
+        const int l = std::countr_zero(left);
+        lowest = std::min(lowest, at[l]);
+        highest = std::max(highest, at[l]);
+      }
+      const std::size_t first = lowest >> shift_, n = ((highest + each - 1) >> shift_) - first + 1;
+      if (n > most_at_once || !all_known(first, n, me) || !all_loaded_before(first, n, me)) return false;
+    }
+    mark_stores(w, at, lanes, each);
+    return true;
+  }
+
   // One lane's access, exactly.
   void shared_lane(warp& w, int lane, std::uint64_t at, unsigned bytes, bool store) {
     const op& o = w.launch->code->code[w.pc];
     const std::uint32_t me = w.number;
     const bool strong = o.order != memory_order::weak;
     const std::size_t first = at >> shift_, last = (at + bytes - 1) >> shift_;
-    if (!store && !strong && all_known(writers_.get() + first, last - first + 1, me)) {
-      reading_ |= std::uint64_t{1} << me;
-      std::fill_n(reader(me) + first, last - first + 1, read_mark(me, w.pc) | static_cast<std::uint32_t>(lane));
-      return;
+    const std::size_t n = last - first + 1;
+    if (!strong && all_known(first, n, me)) {
+      if (!store) {
+        reading_ |= std::uint64_t{1} << me;
+        return marks::put(reader(me) + first, n, read_mark(me, w.pc) | static_cast<std::uint32_t>(lane));
+      }
+      if (all_loaded_before(first, n, me)) {
+        writing_ |= std::uint64_t{1} << me;
+        marks::put(writers_.get() + first, n, ((now_[me] - base_) << 6) | me);
+        return marks::put(places_.get() + first, n, w.pc << 5 | static_cast<std::uint32_t>(lane));
+      }
     }
     bool told = false;
     for (std::size_t g = first; g <= last; ++g) {
@@ -371,6 +389,24 @@ class cta_races {
     if (strong) meet_at_shared(o, static_cast<std::uint32_t>(at), me);
   }
 
+  // A weak load of many places of 32 bytes by one lane in two steps: whether
+  // nobody's store races with it, and that it was done.
+  [[nodiscard]] bool may_load(const warp& w, const std::uint32_t* places, std::size_t n) noexcept {
+    if (!(writing_ & ~(std::uint64_t{1} << w.number))) return true;
+    if (shift_ == 2) return marks::within_at(writers_.get(), places, n, limits_of(w.number));
+    for (std::size_t i = 0; i < n; ++i)
+      if (const std::size_t first = places[i] >> shift_; !all_known(first, ((places[i] + 31) >> shift_) - first + 1, w.number)) return false;
+    return true;
+  }
+  void loaded(const warp& w, int lane, const std::uint32_t* places, std::size_t n) {
+    reading_ |= std::uint64_t{1} << w.number;
+    const std::uint32_t mark = read_mark(w.number, w.pc) | static_cast<std::uint32_t>(lane);
+    std::uint32_t* const row = reader(w.number);
+    if (shift_ == 2) return marks::put_at(row, places, n, mark);
+    for (std::size_t i = 0; i < n; ++i)
+      marks::put(row + (places[i] >> shift_), ((places[i] + 31) >> shift_) - (places[i] >> shift_) + 1, mark);
+  }
+
   // An access by an asynchronous copy or by another CTA of the cluster: what
   // they know of this CTA is not kept, so only what this one does next is held
   // against it.
@@ -396,6 +432,7 @@ class cta_races {
     std::uint64_t* words = nullptr;  // who stored, who loaded since the floor
     std::uint32_t *writers = nullptr, *places = nullptr, *loads = nullptr;
     std::uint32_t load_mark = 0, store_mark = 0, behind = 0;
+    const std::uint32_t* limits = nullptr;  // of stores that this warp knows of, by actor
     // Of the copy engine's stores: those that this warp knows of.
     std::uint32_t engine_behind = 0;
   };
@@ -409,6 +446,7 @@ class cta_races {
     out.load_mark = (now_[me] - base_) << 20;
     out.store_mark = ((now_[me] - base_) << 6) | me;
     out.behind = ((std::max(floor_, base_) - base_) << 6) | 63;
+    out.limits = limits_of(me);
     out.engine_behind = (known(me, copy_engine) << 6) | 63;
     return out;
   }
@@ -523,26 +561,31 @@ class cta_races {
   [[nodiscard]] std::uint32_t known(std::uint32_t me, std::uint32_t other) const noexcept {
     return std::max({floor_, seen_[me].at[other], base_}) - base_;
   }
-  [[nodiscard]] bool all_mine(const std::uint32_t* marks, std::size_t n, std::uint32_t me) const noexcept {
-    if (n > most_at_once) return false;
-    const auto behind = static_cast<std::int32_t>(((std::max(floor_, base_) - base_) << 6) | 63);
-    std::uint32_t bad = 0;
-    for (std::size_t i = 0; i < n; ++i)
-      bad |= static_cast<std::uint32_t>(static_cast<std::int32_t>(marks[i]) > behind) & static_cast<std::uint32_t>((marks[i] & 63) != me);
-    return bad == 0;
+  // The highest mark of each that is behind `me`, in a row of writers.
+  [[nodiscard]] const std::uint32_t* limits_of(std::uint32_t me) noexcept {
+    auto& of = limits_[me];
+    if (!((limited_ >> me) & 1u)) {
+      for (std::uint32_t v = 0; v < most_actors; ++v) of[v] = (known(me, v) << 6) | 63;
+      of[me] = ~0u;
+      limited_ |= std::uint64_t{1} << me;
+    }
+    return of;
+  }
+  vector_clock& learns(std::uint32_t actor) noexcept {
+    limited_ &= ~(std::uint64_t{1} << actor);
+    return seen_[actor];
   }
   // Whether what was stored there is this warp's, or behind what it knows.
-  [[nodiscard]] bool all_known(const std::uint32_t* marks, std::size_t n, std::uint32_t me) const noexcept {
-    if (!(writing_ & ~(std::uint64_t{1} << me))) return true;
-    for (std::size_t i = 0; i < n; ++i)
-      if (marks[i] && (marks[i] & 63) != me && (marks[i] >> 6) > known(me, marks[i] & 63)) return false;
-    return true;
+  [[nodiscard]] bool all_known(std::size_t first, std::size_t n, std::uint32_t me) noexcept {
+    return !(writing_ & ~(std::uint64_t{1} << me)) || marks::within(writers_.get() + first, n, limits_of(me));
   }
-  [[nodiscard]] static bool all_before(const std::uint32_t* marks, std::size_t n, std::uint32_t behind) noexcept {
-    if (n > most_at_once) return false;
-    std::uint32_t most = 0;
-    for (std::size_t i = 0; i < n; ++i) most = std::max(most, marks[i]);
-    return most <= behind;
+  // Whether what others loaded there is behind what it knows.
+  [[nodiscard]] bool all_loaded_before(std::size_t first, std::size_t n, std::uint32_t me) const noexcept {
+    for (std::uint64_t left = reading_ & ~(std::uint64_t{1} << me); left; left &= left - 1) {
+      const auto v = static_cast<std::uint32_t>(std::countr_zero(left));
+      if (!marks::at_most(readers_[v].get() + first, n, (known(me, v) << 20) | 0xfffff)) return false;
+    }
+    return true;
   }
   [[nodiscard]] static bool all_zero(const std::uint32_t* marks, std::size_t n) noexcept {
     std::uint32_t any = 0;
@@ -557,6 +600,7 @@ class cta_races {
       floor_ = clock_;
       ++clock_;
       for (auto& n : now_) n = clock_;
+      limited_ = 0;
       wipe();
     }
   }
@@ -564,6 +608,7 @@ class cta_races {
   // The shadow starts again: everything in it is behind everybody.
   void wipe() {
     base_ = floor_;
+    limited_ = 0;
     if (!shared_on) return;
     std::memset(writers_.get(), 0, granules_ * 4);
     for (auto& r : readers_)
@@ -571,6 +616,17 @@ class cta_races {
     writing_ = reading_ = 0;
   }
 
+  void mark_stores(const warp& w, const std::uint64_t* at, lane_mask lanes, unsigned each) {
+    const std::uint32_t me = w.number, mark = ((now_[me] - base_) << 6) | me, place = w.pc << 5;
+    writing_ |= std::uint64_t{1} << me;
+    for (lane_mask left = lanes; left; left &= left - 1) {
+      const auto l = static_cast<std::uint32_t>(std::countr_zero(left));
+      for (std::size_t g = at[l] >> shift_, end = (at[l] + each - 1) >> shift_; g <= end; ++g) {
+        writers_[g] = mark;
+        places_[g] = place | l;
+      }
+    }
+  }
   void shared_lanes(warp& w, const std::uint64_t* at, lane_mask lanes, unsigned each, bool store) {
     for (lane_mask left = lanes; left; left &= left - 1) {
       const int l = std::countr_zero(left);
@@ -639,10 +695,10 @@ class cta_races {
     const meeting_place& p = launch->places[it->second];
     if (const auto mine = p.last.find(cta_); mine != p.last.end()) {
       const std::uint32_t* clock = launch->words.data() + p.list[mine->second].words;
-      for (std::uint32_t a = 0; a < warps_; ++a) seen_[actor].at[a] = std::max(seen_[actor].at[a], clock[a]);
+      for (std::uint32_t a = 0; a < warps_; ++a) learns(actor).at[a] = std::max(seen_[actor].at[a], clock[a]);
     }
     learn(it->second, static_cast<std::uint32_t>(p.list.size()));
-    seen_[actor].at[copy_engine] = now_[copy_engine];
+    learns(actor).at[copy_engine] = now_[copy_engine];
     for (const auto& [place, length] : p.knows) learn(place, length);
     all_up_to_ = std::max(all_up_to_, p.all_up_to);
   }
@@ -761,6 +817,8 @@ class cta_races {
   std::uint32_t clock_ = 1, floor_ = 0, base_ = 0;
   std::uint32_t now_[most_actors] = {};
   vector_clock seen_[most_actors];
+  std::uint64_t limited_ = 0;  // actors whose `limits_` hold
+  std::uint32_t limits_[most_actors][marks::actors] = {};
   bool fenced_[2] = {};
   bool meets_ = true;
   vector_clock by_fence_[2][most_actors], all_fenced_[2];

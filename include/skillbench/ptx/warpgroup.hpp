@@ -7,7 +7,7 @@
 // issued, and until that wait the registers and the 16-byte pieces of shared
 // memory that it has in hand are known: whoever touches them is told.
 // While `pending` is set, the machine looks at the registers of every
-// instruction; whatever runs instructions another way has to do so too.
+// instruction; native code runs then where it has none of them.
 
 #include <cstddef>
 #include <cstdint>
@@ -26,6 +26,26 @@ struct wgmma_flight {
   struct piece { std::uint32_t group, index; };
   std::vector<piece> pieces;           // of shared memory, 16 bytes each
   std::size_t first_piece = 0;         // before it all have been let go
+  // Operands all of whose bytes lie in aligned places of 32 bytes.
+  struct operand { std::uint32_t group; std::size_t first, count; };
+  std::vector<operand> operands;
+  std::vector<std::uint32_t> places;
+  std::size_t first_operand = 0;
+
+  // Forgets what has been let go, now and then.
+  void tidy() {
+    constexpr std::size_t many = 64;
+    if (first_piece == pieces.size() || first_piece > 256 * many) {
+      pieces.erase(pieces.begin(), pieces.begin() + static_cast<std::ptrdiff_t>(first_piece));
+      first_piece = 0;
+    }
+    if (first_operand != operands.size() && first_operand <= many) return;
+    const std::size_t gone = first_operand == operands.size() ? places.size() : operands[first_operand].first;
+    places.erase(places.begin(), places.begin() + static_cast<std::ptrdiff_t>(gone));
+    operands.erase(operands.begin(), operands.begin() + static_cast<std::ptrdiff_t>(first_operand));
+    for (operand& o : operands) o.first -= gone;
+    first_operand = 0;
+  }
 
   void start(std::size_t slots) {
     *this = wgmma_flight{};

@@ -177,7 +177,12 @@ SKILLBENCH_AVX512 inline bool shared_is_plain(warp& w, const places& at, lane_ma
   const cta_races::plain_rows rows = w.shared_races->rows_of(w.number);
   if (!rows.words || (!store && !rows.loads)) return false;
   const std::uint64_t me = std::uint64_t{1} << w.number;
-  if (store && ((rows.words[1] & ~me) || (!at.row && crowded(at.at, active, 4 * static_cast<unsigned>(words))))) return false;
+  if (store && !at.row && crowded(at.at, active, 4 * static_cast<unsigned>(words))) return false;
+  if (store && (rows.words[1] & ~me)) {
+    alignas(64) std::uint64_t each[warp_lanes];
+    for (int i = 0; i < 4; ++i) _mm512_store_si512(each + 8 * i, at.at.at[i]);
+    return w.shared_races->stored_rows(w, each, active, 4 * static_cast<unsigned>(words));
+  }
   if (rows.words[0] & ~me) {
     // Whatever others stored there is behind the floor.
     const places writers = moved(at, reinterpret_cast<std::uint64_t>(rows.writers));
@@ -192,6 +197,11 @@ SKILLBENCH_AVX512 inline bool shared_is_plain(warp& w, const places& at, lane_ma
         __mmask8 later = _mm256_mask_cmpneq_epi32_mask(_mm256_cmpgt_epi32_mask(m, behind), who, mine);
         // The copy engine's may be known by an mbarrier.
         later &= static_cast<__mmask8>(~(_mm256_cmpeq_epi32_mask(who, engine) & _mm256_cmple_epi32_mask(m, engine_behind)));
+        // Nor what a barrier of some warps, or an mbarrier, put behind this one.
+        if (later) {
+          const __m256i limit = _mm256_mmask_i32gather_epi32(_mm256_setzero_si256(), later, who, rows.limits, 4);
+          later = _mm256_mask_cmpgt_epu32_mask(later, m, limit);
+        }
         bad |= later;
       }
     }
@@ -213,6 +223,17 @@ SKILLBENCH_AVX512 inline bool shared_is_plain(warp& w, const places& at, lane_ma
   if (words == 1 && !at.row && lie_at(at.at, active, lane_of(at.at, static_cast<int>(first)), 0, 0)) all_of(mark | first, marks);
   else lane_marks(mark, marks);
   put_all(moved(at, reinterpret_cast<std::uint64_t>(rows.loads)), active, words, marks);
+  return true;
+}
+
+// Stores that nothing in flight has to do with (guard.hpp). Of lanes that may
+// share bytes nothing is said here.
+SKILLBENCH_AVX512 inline bool stores_are_free(warp& w, const places& a, lane_mask active, unsigned bytes) {
+  if (!a.row && crowded(a.at, active, bytes)) return false;
+  for (lane_mask left = active; left; left &= left - 1) {
+    const int l = std::countr_zero(left);
+    if (!quietly_guarded(w, *w.shared, l, lane_of(a.at, l), bytes)) return false;
+  }
   return true;
 }
 
@@ -267,6 +288,64 @@ SKILLBENCH_AVX512 inline bool find_pages(native_state& s, const places& a, lane_
   return !(with && without);
 }
 
+// Loads of four words by each lane of a warp from shared memory, once it is known
+// that they are in bounds and aligned. The second half of the lanes may load what
+// the first does. False: nothing was done.
+SKILLBENCH_AVX512 inline bool load_quads(native_state& s, const op& o, const lane_vectors& a) {
+  warp& w = *s.now;
+  const bool twice = !_mm512_cmpneq_epu64_mask(a.at[0], a.at[2]) && !_mm512_cmpneq_epu64_mask(a.at[1], a.at[3]);
+  const int n = twice ? warp_lanes / 2 : warp_lanes;
+  alignas(64) std::uint64_t at[warp_lanes];
+  for (int i = 0; i < 4; ++i) _mm512_store_si512(at + 8 * i, a.at[i]);
+  const auto quad = [&](std::uint64_t base, int l) { return reinterpret_cast<__m128i*>(base + at[l]); };
+  const auto four = [&](std::uint64_t base, int l, int step) __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl"))) {
+    __m512i out = _mm512_castsi128_si512(_mm_loadu_si128(quad(base, l)));
+    out = _mm512_maskz_inserti32x4(0xffff, out, _mm_loadu_si128(quad(base, l + step)), 1);
+    out = _mm512_maskz_inserti32x4(0xffff, out, _mm_loadu_si128(quad(base, l + 2 * step)), 2);
+    return _mm512_maskz_inserti32x4(0xffff, out, _mm_loadu_si128(quad(base, l + 3 * step)), 3);
+  };
+  if (s.checks) {
+    __m128i any = _mm_setzero_si128();
+    for (int l = 0; l < n; ++l) any = _mm_or_si128(any, _mm_loadu_si128(quad(s.shared_shadow, l)));
+    if (!_mm_testz_si128(any, any)) return false;
+  }
+  if (w.shared_races) {
+    const cta_races::plain_rows rows = w.shared_races->rows_of(w.number);
+    if (!rows.words || !rows.loads) return false;
+    const std::uint64_t me = std::uint64_t{1} << w.number;
+    if (rows.words[0] & ~me) {
+      const auto writers = reinterpret_cast<std::uint64_t>(rows.writers);
+      const __m512i behind = _mm512_set1_epi32(static_cast<int>(rows.behind));
+      for (int l = 0; l < n; l += 4) {
+        const __m512i m = four(writers, l, 1);
+        const __mmask16 later = _mm512_cmpgt_epu32_mask(m, behind);
+        if (!later) continue;
+        const __m512i limit = _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), later, _mm512_and_si512(m, _mm512_set1_epi32(63)), rows.limits, 4);
+        if (_mm512_mask_cmpgt_epu32_mask(later, m, limit)) return false;
+      }
+    }
+    rows.words[1] |= me;
+    const std::uint32_t mark = rows.load_mark | (std::min(w.pc, 0x7fffu) << 5) | (twice ? 16u : 0u);
+    const auto loads = reinterpret_cast<std::uint64_t>(rows.loads);
+    for (int l = 0; l < n; ++l) _mm_storeu_si128(quad(loads, l), _mm_set1_epi32(static_cast<int>(mark + static_cast<unsigned>(l))));
+  }
+  for (int h = 0; h < n / 16; ++h) {
+    __m512i z[4];
+    for (int j = 0; j < 4; ++j) z[j] = four(s.shared_data, 16 * h + j, 4);
+    const __m512i low = _mm512_maskz_unpacklo_epi32(0xffff, z[0], z[1]), high = _mm512_maskz_unpackhi_epi32(0xffff, z[0], z[1]);
+    const __m512i low2 = _mm512_maskz_unpacklo_epi32(0xffff, z[2], z[3]), high2 = _mm512_maskz_unpackhi_epi32(0xffff, z[2], z[3]);
+    const __m512i word[4] = {_mm512_maskz_unpacklo_epi64(0xff, low, low2), _mm512_maskz_unpackhi_epi64(0xff, low, low2),
+                             _mm512_maskz_unpacklo_epi64(0xff, high, high2), _mm512_maskz_unpackhi_epi64(0xff, high, high2)};
+    for (int k = 0; k < 4; ++k) {
+      if ((o.target >> k) & 1u) continue;
+      auto* to = w.lanes<std::uint32_t>(o.d[k]);
+      _mm512_storeu_si512(to + 16 * h, word[k]);
+      if (twice) _mm512_storeu_si512(to + 16, word[k]);
+    }
+  }
+  return true;
+}
+
 // Loads and stores of 32-bit elements in any pattern, as ops::run_load and
 // ops::run_store do them when nothing is wrong. False: nothing was done.
 SKILLBENCH_AVX512 inline bool access_words(native_state& s, const op& o, const places& a, lane_mask active, bool store) {
@@ -279,10 +358,11 @@ SKILLBENCH_AVX512 inline bool access_words(native_state& s, const op& o, const p
   host_places on;
   const bool shared = o.where == space::shared;
   if (shared) {
-    if (s.shared_bytes < bytes || (store && w.shared->guarded)) return false;
+    if (s.shared_bytes < bytes) return false;
     const __m512i last = _mm512_set1_epi64(static_cast<long long>(s.shared_bytes - bytes));
     for (int i = 0; i < 4; ++i)
       if (_mm512_mask_cmpgt_epu64_mask(eight(active, i), a.at.at[i], last)) return false;
+    if (!store && words == 4 && active == every_lane) return load_quads(s, o, a.at);
     on.data = moved(a, s.shared_data);
     on.shadow = moved(a, s.shared_shadow);
     on.shadowed = true;
@@ -293,6 +373,7 @@ SKILLBENCH_AVX512 inline bool access_words(native_state& s, const op& o, const p
   }
   if (s.checks && !store && on.shadowed && !all_zero(on.shadow, active, words)) return false;
   if (shared) {
+    if (store && w.shared->guarded && (bytes > 16 || !stores_are_free(w, a, active, bytes))) return false;
     if (w.shared_races && !shared_is_plain(w, a, active, words, store)) return false;
   } else if (on.watched) {
     // As cta_races::global_load and global_store do when nobody was here.

@@ -404,8 +404,8 @@ class accesses : protected block_registers {
     a_.v(store32, t2, 0, to, mask);
   }
 
-  // Whether the copy engine stored anything at rax that this warp does not know
-  // of, where it stored at all. Keeps rcx.
+  // Whether others stored anything at rax that this warp does not know of, where
+  // they stored at all. Keeps rcx.
   void test_known_stores(const op& o, pattern is, label slow) {
     const label none = a_.fresh();
     a_.cmp_number(0, SKILLBENCH_STATE(race_horizon), 0);
@@ -421,9 +421,13 @@ class accesses : protected block_registers {
         a_.jump_if(not_zero, slow);
       }
     } else {
+      a_.load(1, r11, SKILLBENCH_STATE(race_limits));
       for (int i = 0; i < o.vector; ++i) {
         a_.load(0, r9, mem{rdx, 4 * i, rax});
-        a_.cmp(0, r9, SKILLBENCH_STATE(race_horizon));
+        a_.mov(0, r10, r9);
+        a_.and_number(0, r10, marks::actors - 1);
+        a_.shift_left(0, r10, 2);
+        a_.cmp(0, r9, mem{r11, 0, r10});
         a_.jump_if(above, slow);
       }
     }
@@ -431,7 +435,7 @@ class accesses : protected block_registers {
   }
 
   // Marks a load of shared memory at rax for race.hpp, as cta_races::shared_load
-  // does when no other warp stored since the floor. The other half may still go
+  // does when nobody stored what this warp does not know of. The other half may still go
   // the slow way, which marks the same.
   void note_shared_load(const op& o, std::uint32_t pc, label slow, pattern is, int half) {
     const label none = a_.fresh();

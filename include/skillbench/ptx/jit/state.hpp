@@ -88,9 +88,10 @@ struct native_state {
   std::uint64_t race_me = 0, race_words = 0;
   std::uint64_t race_loads = 0, race_writers = 0, race_places = 0, race_rows = 0;
   std::uint32_t race_load_mark = 0, race_store_mark = 0, race_behind = 0;
-  // Not 0: the copy engine stored since the floor, and a load looks at the row
-  // of writers for marks beyond this.
+  // Not 0: others stored since the floor, and a load looks at the row of writers
+  // for marks beyond this; a granule's own limit is `race_limits`, by who stored.
   std::uint32_t race_horizon = 0;
+  std::uint64_t race_limits = 0;
   std::uint64_t held_sectors = 0, held_data = 0, held_shadow = 0, held_offset = 0;
   std::uint64_t run = 0, access = 0, entry = 0;  // functions; where to begin
   std::uint64_t sites[most_sites][2] = {};       // addresses of the first lanes
@@ -133,8 +134,10 @@ inline void look_at_races(native_state& s) {
   s.race_words = reinterpret_cast<std::uint64_t>(rows.words);
   s.race_rows = reinterpret_cast<std::uint64_t>(rows.writers);
   const std::uint64_t others = rows.words[0] & ~s.race_me;
-  s.race_horizon = others ? std::max(rows.behind, rows.engine_behind) : 0;
-  if (rows.loads && !(others & ~(std::uint64_t{1} << copy_engine))) s.race_loads = reinterpret_cast<std::uint64_t>(rows.loads);
+  const bool engine_only = !(others & ~(std::uint64_t{1} << copy_engine));
+  s.race_horizon = !others ? 0 : engine_only ? std::max(rows.behind, rows.engine_behind) : rows.behind;
+  s.race_limits = reinterpret_cast<std::uint64_t>(rows.limits);
+  if (rows.loads) s.race_loads = reinterpret_cast<std::uint64_t>(rows.loads);
   if (!(rows.words[1] & ~s.race_me)) s.race_writers = reinterpret_cast<std::uint64_t>(rows.writers);
   s.race_places = reinterpret_cast<std::uint64_t>(rows.places);
   s.race_load_mark = rows.load_mark;
@@ -150,7 +153,6 @@ inline std::uint32_t run_handler(native_state* s, const op* o, lane_mask active,
   if (!active) return 0;
   o->run(w, *o, active);
   look_at_races(*s);
-  if (w.flight.pending) return static_cast<std::uint32_t>(w.launch->stop || w.launch->seen->enough() ? after::stop : after::interpret);
   if (w.refusal || w.launch->stop || w.launch->seen->enough()) return static_cast<std::uint32_t>(after::stop);
   bool undefined_now = false;
   liveness::writes(*w.launch->code, *o, [&](std::uint32_t slot) { undefined_now |= w.tainted[slot] != 0; });

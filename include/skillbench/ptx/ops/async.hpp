@@ -50,12 +50,16 @@ namespace skillbench::ptx::ops {
 // The bytes of these lanes become visible. The machine runs one warp at a time,
 // so all threads see them from here on; that others may look only after a
 // barrier is for the check of races.
+template <unsigned Bytes>
+inline void land_bytes(shared_memory& of, const copy_batch& b, unsigned l) {
+  std::memcpy(of.data.data() + b.to[l], b.data[l], Bytes);
+  std::memset(of.shadow.data() + b.to[l], defined, Bytes);
+}
 inline void land(shared_memory& of, std::uint32_t warp_number, copy_batch& b, lane_mask lanes) {
   for (lane_mask left = lanes; left; left &= left - 1) {
     const auto l = static_cast<unsigned>(std::countr_zero(left));
-    std::memcpy(of.data.data() + b.to[l], b.data[l], b.bytes);
+    b.bytes == 16 ? land_bytes<16>(of, b, l) : b.bytes == 8 ? land_bytes<8>(of, b, l) : land_bytes<4>(of, b, l);
     std::uint8_t* shadow = of.shadow.data() + b.to[l];
-    std::memset(shadow, defined, b.bytes);
     if (b.undefined_bytes[l])
       for (unsigned i = 0; i < b.bytes; ++i)
         if ((b.undefined_bytes[l] >> i) & 1u) shadow[i] = undefined;
@@ -95,6 +99,10 @@ inline void note_copy(warp& w, const copy_batch& b, lane_mask lanes) {
   const std::uint32_t now = std::exchange(w.pc, b.pc);
   w.shared_races->shared_rows(w, at, lanes, b.bytes, true);
   w.pc = now;
+}
+
+[[nodiscard]] inline bool all_defined(const std::uint8_t* shadow, unsigned bytes) noexcept {
+  return !any_of(shadow, bytes, 0xff);
 }
 
 enum class source_part : std::uint8_t { whole, sized, ignored };
@@ -162,7 +170,7 @@ inline void run_copy(warp& w, const op& o, lane_mask active) {
   for (lane_mask left = to.active; left; left &= left - 1) {
     const int l = std::countr_zero(left);
     const std::uint64_t at = to.at[l];
-    std::memset(b.data[l], 0, bytes);
+    std::memset(b.data[l], 0, sizeof b.data[l]);
     b.undefined_bytes[l] = 0;
     if ((reads >> l) & 1u) {
       const std::byte* data = nullptr;
@@ -183,20 +191,22 @@ inline void run_copy(warp& w, const op& o, lane_mask active) {
         data = c.data;
         shadow = c.shadow;
       }
-      std::memcpy(b.data[l], data, sizes[l]);
-      if (shadow)
+      if (sizes[l] == 16) std::memcpy(b.data[l], data, 16);
+      else std::memcpy(b.data[l], data, sizes[l]);
+      if (shadow && !all_defined(shadow, sizes[l]))
         for (unsigned i = 0; i < sizes[l]; ++i)
           if (shadow[i]) b.undefined_bytes[l] = static_cast<std::uint16_t>(b.undefined_bytes[l] | (1u << i));
     }
     const std::uint64_t size = of.data.size();
-    if ((at & (bytes - 1)) || at > size || size - at < bytes || of.guarded) {
+    if ((at & (bytes - 1)) || at > size || size - at < bytes || (of.guarded && !quietly_guarded(w, of, l, at, bytes))) {
       // Which also tells of a target that something else has in hand.
       if (!resolve(w, l, at, bytes, true, space::shared).data) continue;
     }
     b.to[l] = static_cast<std::uint32_t>(at);
     b.group[l] = all.committed[l];
     b.lanes |= lane_mask{1} << l;
-    std::memset(of.shadow.data() + at, in_flight, bytes);
+    std::uint8_t* const there = of.shadow.data() + at;
+    bytes == 16 ? std::memset(there, in_flight, 16) : bytes == 8 ? std::memset(there, in_flight, 8) : std::memset(there, in_flight, 4);
   }
   if (!b.lanes) return all.unused.push_back(index);
   note_copy(w, b, b.lanes);

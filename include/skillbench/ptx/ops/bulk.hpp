@@ -171,7 +171,8 @@ inline void move_box_load(launch_state& launch, cluster_state& all, bulk_copy& b
   alignas(16) std::byte row_data[most_row_bytes];
   alignas(16) std::uint8_t row_shadow[most_row_bytes];
   each_row(m, b.at, [&](std::uint64_t row, std::uint64_t first, std::uint64_t n, std::uint64_t address) {
-    for (std::uint64_t i = 0; i < width; i += m.element_bytes) std::memcpy(row_data + i, &outside, m.element_bytes);
+    if (n < m.count(0))
+      for (std::uint64_t i = 0; i < width; i += m.element_bytes) std::memcpy(row_data + i, &outside, m.element_bytes);
     std::memset(row_shadow, defined, width);
     if (n)
       each_part(*launch.global, address, n * m.element_bytes, [&](std::byte* data, std::uint8_t* shadow, std::uint64_t done, std::uint64_t bytes) {
@@ -185,6 +186,7 @@ inline void move_box_load(launch_state& launch, cluster_state& all, bulk_copy& b
     }
   });
   // Places that the swizzle skips hold nothing.
+  if (m.swizzle <= 16 || width % 128 == 0) return;
   for (std::uint64_t i = b.to; i < b.to + b.to_bytes; ++i)
     if (to.shadow[i] == in_flight) to.shadow[i] = unwritten;
 }

@@ -48,6 +48,7 @@
 #include <skillbench/ptx/decode.hpp>
 #include <skillbench/ptx/ops/access.hpp>
 #include <skillbench/ptx/ops/convert.hpp>
+#include <skillbench/ptx/ops/sixteen.hpp>
 #include <skillbench/ptx/report.hpp>
 
 namespace skillbench::ptx::ops {
@@ -190,6 +191,17 @@ inline void rows_of_columns(const void* const* from, bool bfloat, float* to) noe
 #endif
 }
 
+// The same of one row, already in order.
+inline void row_in_worked_order(const void* from, bool bfloat, float* to) noexcept {
+#if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
+  _mm256_storeu_ps(to, _mm256_permutevar8x32_ps(eight_floats(from, bfloat), _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7)));
+#else
+  std::uint16_t row[8];
+  std::memcpy(row, from, sizeof row);
+  for (int j = 0; j < 8; ++j) to[worked_at(j)] = float_of(bfloat ? element::bf16 : element::f16, row[j]);
+#endif
+}
+
 // Eight halves or bfloats that follow each other.
 inline void widen_eight(const void* from, bool bfloat, float* to) noexcept {
 #if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
@@ -224,8 +236,25 @@ inline void narrow_pairs(const float* even, const float* odd, std::uint32_t* wor
 }
 
 inline void transpose_8x8(const std::uint16_t* from, std::uint16_t* to) noexcept {
+#if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
+  __m128i pairs[8], fours[8];
+  for (int i = 0; i < 4; ++i) {
+    const __m128i x = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + 16 * i)), y = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + 16 * i + 8));
+    pairs[i] = _mm_unpacklo_epi16(x, y);      // columns 0 to 3 of rows 2 i and 2 i + 1
+    pairs[4 + i] = _mm_unpackhi_epi16(x, y);  // columns 4 to 7
+  }
+  for (int i = 0; i < 4; ++i) {
+    fours[2 * i] = _mm_unpacklo_epi32(pairs[2 * i], pairs[2 * i + 1]);
+    fours[2 * i + 1] = _mm_unpackhi_epi32(pairs[2 * i], pairs[2 * i + 1]);
+  }
+  for (int j = 0; j < 8; ++j) {
+    const __m128i &x = fours[j / 4 * 4 + j % 4 / 2], &y = fours[j / 4 * 4 + 2 + j % 4 / 2];
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to + 8 * j), j % 2 ? _mm_unpackhi_epi64(x, y) : _mm_unpacklo_epi64(x, y));
+  }
+#else
   for (int i = 0; i < 8; ++i)
     for (int j = 0; j < 8; ++j) to[8 * j + i] = from[8 * i + j];
+#endif
 }
 
 // ---- one warp, all of it -------------------------------------------------------
@@ -371,6 +400,10 @@ void finish_mma(warp& w, const mma_form& f, const further& all, bool tainted, co
   if (tainted || any_tainted(w, all.d)) shade_accumulators<Bits>(w, f, all.d.data(), bad, active);
 }
 
+[[nodiscard]] inline sixteen::operand_kind kind_of(element e) noexcept {
+  return e == element::f16 ? sixteen::operand_kind::half : e == element::bf16 ? sixteen::operand_kind::bfloat : sixteen::operand_kind::tf32;
+}
+
 inline void run_mma_floats(warp& w, const op& o, lane_mask active) {
   if (!active) return;
   expect_whole_warp(w, active, "mma.sync");
@@ -382,8 +415,13 @@ inline void run_mma_floats(warp& w, const op& o, lane_mask active) {
   mma_taint bad;
   if (tainted) bad = taint_of<std::uint32_t>(w, f, a, b, c);
 
-  alignas(64) float left[16 * 32], right[32 * 8], sum[4][warp_lanes];
-  if (element_bits(f.a) == 16) {
+  alignas(64) float left[16 * 64], right[32 * 8], sum[4][warp_lanes];
+  const bool wider = marks::are_wide() && (element_bits(f.a) == 16 || f.a == element::tf32);
+  if (wider) {
+    const sixteen::operand_kind kind = kind_of(f.a);
+    for (int r = 0; r < n.a; ++r) sixteen::spread_register(w.lanes<std::uint32_t>(a[r]), kind, r, left);
+    for (int r = 0; r < n.b; ++r) sixteen::columns_register(w.lanes<std::uint32_t>(b[r]), kind, r, right);
+  } else if (element_bits(f.a) == 16) {
     const bool bfloat = f.a == element::bf16;
     for (int r = 0; r < n.a; ++r) rows_of_rows(w.lanes<std::uint16_t>(a[r]), bfloat, left + 8 * (r % 2) * f.k + 8 * (r / 2), f.k);
     for (int r = 0; r < n.b; ++r) {
@@ -405,7 +443,11 @@ inline void run_mma_floats(warp& w, const op& o, lane_mask active) {
       std::memcpy(sum[2 * r], w.lanes<float>(c[2 * r]), sizeof sum[0]);
       std::memcpy(sum[2 * r + 1], w.lanes<float>(c[2 * r + 1]), sizeof sum[0]);
     }
-    multiply_rows(left + 8 * r * f.k, f.k, right, f.k, sum[2 * r], sum[2 * r + 1]);
+    if (!wider) multiply_rows(left + 8 * r * f.k, f.k, right, f.k, sum[2 * r], sum[2 * r + 1]);
+  }
+  if (wider) {
+    float* const all_sums[] = {sum[0], sum[1], sum[2], sum[3]};
+    sixteen::multiply_panel(left, right, f.k, all_sums, true);
   }
   for (int r = 0; r < n.d; ++r) {
     const ref d = all.d[static_cast<std::size_t>(r)];

@@ -123,6 +123,91 @@ inline operand_piece take_piece(warp& w, std::uint32_t at) {
   return out;
 }
 
+// A part of a matrix: rows `first` to `first` + `count` - 1 and all of its k.
+struct operand_part {
+  matrix_descriptor of;
+  std::uint32_t first = 0, count = 0;
+};
+
+// The places of 32 bytes that the part fills; false where it fills half a one.
+inline bool list_places(const operand_part& m, std::vector<std::uint32_t>& to) {
+  bool whole = true;
+  const auto both = [&](std::uint32_t x, std::uint32_t y) {
+    whole &= (x ^ y) == 16;
+    to.push_back(std::min(x, y));
+  };
+  const matrix_descriptor& d = m.of;
+  const std::uint32_t end = m.first + m.count;
+  if (!d.rows_contiguous && d.units > 1) {
+    for (std::uint32_t r = m.first; r < end; ++r) both(half_row(d, r, 0), half_row(d, r, 1));
+  } else if (!d.rows_contiguous) {
+    for (std::uint32_t r = m.first; r < end; r += 2)
+      for (std::uint32_t h = 0; h < 2; ++h) both(half_row(d, r, h), half_row(d, r + 1, h));
+  } else if (d.units > 1) {
+    if (m.count % 16) return false;
+    for (std::uint32_t l = 0; l < 16; ++l)
+      for (std::uint32_t unit = m.first / 8; unit < end / 8; unit += 2) both(eight_rows(d, unit, l), eight_rows(d, unit + 1, l));
+  } else {
+    for (std::uint32_t unit = m.first / 8; unit < end / 8; ++unit)
+      for (std::uint32_t l = 0; l < 16; l += 2) both(eight_rows(d, unit, l), eight_rows(d, unit, l + 1));
+  }
+  return whole;
+}
+
+// One more, or one less, operation in flight reads these places.
+inline void count_readers(shared_memory& of, const std::uint32_t* places, std::size_t n, bool more) {
+  std::uint16_t* const count = of.matrices.count.data();
+  for (std::size_t i = 0; i < n; ++i)
+    for (std::size_t k = places[i] / 16; k < places[i] / 16 + 2; ++k) count[k] = static_cast<std::uint16_t>(more ? count[k] + 1 : count[k] - 1);
+}
+
+// Ordinary stores to these places all have a fence behind them.
+[[nodiscard]] inline bool are_fenced(const warp& w, const std::uint32_t* places, std::size_t n) {
+  const shared_memory& of = *w.shared;
+  if (of.notes.empty()) return true;
+  for (std::size_t i = 0; i < n; ++i) {
+    const store_note* note = of.notes.data() + places[i] / 16;
+    if ((note[0].thread | note[1].thread) && of.unfenced(places[i], 32, w.number)) return false;
+  }
+  return true;
+}
+
+// Takes a part in hand when nothing is wrong with any of it; false: nothing was
+// done, and it is to be taken piece by piece.
+inline bool take_part(warp& w, const operand_part& m) {
+  shared_memory& of = *w.shared;
+  wgmma_flight& f = w.flight;
+  const std::size_t before = f.places.size();
+  bool well = list_places(m, f.places);
+  const std::uint32_t* const places = f.places.data() + before;
+  const std::size_t n = f.places.size() - before, size = of.data.size();
+  for (std::size_t i = 0; i < n; ++i) well &= places[i] < size && size - places[i] >= 32;
+  well = well && marks::zero_at(of.shadow.data(), places, n) && are_fenced(w, places, n) && (!w.shared_races || w.shared_races->may_load(w, places, n));
+  if (!well) {
+    f.places.resize(before);
+    return false;
+  }
+  if (w.shared_races) w.shared_races->loaded(w, 0, places, n);
+  count_readers(of, places, n, true);
+  f.operands.push_back({f.newest, before, n});
+  return true;
+}
+
+inline void let_go(warp& w, const wgmma_flight::operand& m) {
+  const std::uint32_t* const places = w.flight.places.data() + m.first;
+  count_readers(*w.shared, places, m.count, false);
+  if (!w.shared_races) return;
+  if (w.shared_races->may_load(w, places, m.count)) return w.shared_races->loaded(w, 0, places, m.count);
+  for (std::size_t i = 0; i < m.count; ++i)
+    for (const std::uint32_t half : {0u, 16u}) w.shared_races->shared_lane(w, 0, places[i] + half, 16, false);
+}
+
+// A piece of an operand that is in hand already, or else taken now.
+inline operand_piece piece_of(warp& w, std::uint32_t at, bool taken) {
+  if (taken) return {w.shared->data.data() + at, nullptr};
+  return take_piece(w, at);
+}
+
 // ---- who comes ---------------------------------------------------------------------
 
 inline void meet_warpgroup(warp& w, std::uint64_t a, std::uint64_t b) {
@@ -223,27 +308,32 @@ inline void multiply_rows_of_bytes(const float* a, const float* b, const float* 
   return std::max(std::bit_cast<float>(std::bit_cast<std::uint32_t>(x) & 0x7f800000u), e == element::e4m3 ? 0x1p-6f : 0x1p-14f);
 }
 
+// The rows of A that are undefined, when it is in registers.
+inline std::uint32_t undefined_rows(warp& w, const ref* a) {
+  std::uint32_t bad = 0;
+  for (int r = 0; r < 4; ++r)
+    for (lane_mask left = lane_taint<std::uint32_t>(w, a[r]); left; left &= left - 1) bad |= 1u << (std::countr_zero(left) / 4 + 8 * (r % 2));
+  return bad;
+}
+
 // This warp's 16 rows of A, 32 bytes each, and the mask of undefined ones.
-inline std::uint32_t gather_a(warp& w, const op& o, const wgmma_form& f, std::uint64_t descriptor, std::byte (*rows)[32]) {
+inline std::uint32_t gather_a(warp& w, const wgmma_form& f, const further& all, std::uint64_t descriptor, std::byte (*rows)[32]) {
   std::uint32_t bad = 0;
   const std::uint32_t first = w.number % 4 * 16;
   if (f.flags & a_registers) {
-    const ref* a = w.launch->code->more[o.more].s.data();
+    const ref* a = all.s.data();
     for (int r = 0; r < 4; ++r) {
       const auto* words = w.lanes<std::uint32_t>(a[r]);
-      const lane_mask undefined_lanes = lane_taint<std::uint32_t>(w, a[r]);
-      for (int l = 0; l < warp_lanes; ++l) {
-        std::memcpy(&rows[l / 4 + 8 * (r % 2)][16 * (r / 2) + 4 * (l % 4)], &words[l], 4);
-        if ((undefined_lanes >> l) & 1u) bad |= 1u << (l / 4 + 8 * (r % 2));
-      }
+      for (int l = 0; l < warp_lanes; ++l) std::memcpy(&rows[l / 4 + 8 * (r % 2)][16 * (r / 2) + 4 * (l % 4)], &words[l], 4);
     }
-    return bad;
+    return undefined_rows(w, a);
   }
   const matrix_descriptor d = read_descriptor(descriptor, f.flags & a_rows);
+  const bool taken = take_part(w, {d, first, 16});
   if (d.rows_contiguous) {
     for (std::uint32_t unit = 0; unit < 2; ++unit)
       for (std::uint32_t l = 0; l < 16; ++l) {
-        const operand_piece p = take_piece(w, eight_rows(d, first / 8 + unit, l));
+        const operand_piece p = piece_of(w, eight_rows(d, first / 8 + unit, l), taken);
         for (std::uint32_t i = 0; i < 8; ++i) {
           std::memcpy(&rows[8 * unit + i][2 * l], p.data + 2 * i, 2);
           if (p.shadow && (p.shadow[2 * i] | p.shadow[2 * i + 1])) bad |= 1u << (8 * unit + i);
@@ -253,7 +343,7 @@ inline std::uint32_t gather_a(warp& w, const op& o, const wgmma_form& f, std::ui
   }
   for (std::uint32_t i = 0; i < 16; ++i)
     for (std::uint32_t h = 0; h < 2; ++h) {
-      const operand_piece p = take_piece(w, half_row(d, first + i, h));
+      const operand_piece p = piece_of(w, half_row(d, first + i, h), taken);
       std::memcpy(&rows[i][16 * h], p.data, 16);
       if (p.shadow) bad |= 1u << i;
     }
@@ -262,16 +352,24 @@ inline std::uint32_t gather_a(warp& w, const op& o, const wgmma_form& f, std::ui
 
 // Columns 8 j to 8 j + 7 of B: pieces of k or of columns, and the mask of undefined
 // columns.
-inline std::uint32_t gather_b(warp& w, const matrix_descriptor& d, std::uint32_t j, const void** pieces) {
+inline std::uint32_t gather_b(warp& w, const matrix_descriptor& d, std::uint32_t j, bool taken, const void** pieces) {
   std::uint32_t bad = 0;
   if (d.rows_contiguous) {
     for (std::uint32_t l = 0; l < 16; ++l) {
-      const operand_piece p = take_piece(w, eight_rows(d, j, l));
+      const operand_piece p = piece_of(w, eight_rows(d, j, l), taken);
       pieces[l] = p.data;
       for (std::uint32_t i = 0; p.shadow && i < 8; ++i)
         if (p.shadow[2 * i] | p.shadow[2 * i + 1]) bad |= 1u << i;
     }
     return bad;
+  }
+  if (taken) {
+    for (std::uint32_t i = 0; i < 8; ++i) {
+      const std::uint32_t first = half_row(d, 8 * j + i, 0);
+      pieces[i] = w.shared->data.data() + first;
+      pieces[8 + i] = w.shared->data.data() + (d.units > 1 ? first ^ 16 : half_row(d, 8 * j + i, 1));
+    }
+    return 0;
   }
   for (std::uint32_t h = 0; h < 2; ++h)
     for (std::uint32_t i = 0; i < 8; ++i) {
@@ -293,9 +391,7 @@ inline void widen_b(const wgmma_form& f, const void* const* pieces, float* to) n
   const int bits = element_bits(f.b), half = f.k / 2;
   if (bits == 16 && (f.flags & b_rows)) {
     for (int l = 0; l < 16; ++l) {
-      float row[8];
-      widen_eight(pieces[l], f.b == element::bf16, row);
-      for (int j = 0; j < 8; ++j) to[8 * l + worked_at(j)] = row[j];
+      row_in_worked_order(pieces[l], f.b == element::bf16, to + 8 * l);
     }
   } else if (bits == 16) {
     rows_of_columns(pieces, f.b == element::bf16, to);
@@ -348,13 +444,16 @@ inline void run_wgmma(warp& w, const op& o, lane_mask active) {
   for (const ref& r : all.d) flight.written[r.slot] = flight.newest;
 
   alignas(64) std::byte rows[16][32];
-  const std::uint32_t bad_rows = gather_a(w, o, f, a, rows);
+  const bool half = f.d == element::f16, floats = is_float(f.a), bytes = floats && element_bits(f.a) == 8;
+  const bool wider = floats && !bytes && !half && marks::are_wide();
+  const bool straight = wider && from_registers && !(f.flags & negative);
+  const std::uint32_t bad_rows = straight ? undefined_rows(w, all.s.data()) : gather_a(w, f, all, a, rows);
   const matrix_descriptor of_b = read_descriptor(b, f.flags & b_rows);
-  const bool floats = is_float(f.a), bytes = floats && element_bits(f.a) == 8;
+  const bool b_taken = take_part(w, {of_b, 0, f.n});
   alignas(64) float left[16 * 32], right[32 * 8], a_sizes[16 * 32], b_sizes[32 * 8];
   std::int32_t whole_left[16 * 32];
   const int bits = element_bits(f.a);
-  if (floats) {
+  if (floats && !straight) {
     for (int i = 0; i < 16; ++i) {
       if (bits == 16) {
         widen_eight(rows[i], f.a == element::bf16, left + 16 * i);
@@ -367,24 +466,33 @@ inline void run_wgmma(warp& w, const op& o, lane_mask active) {
       for (int i = 0; i < 16 * f.k; ++i) left[i] = -left[i];
     if (bytes)
       for (int i = 0; i < 16 * 32; ++i) a_sizes[i] = size_of_byte(f.a, left[i]);
-  } else if (f.a != element::b1) {
+  } else if (!floats && f.a != element::b1) {
     for (int i = 0; i < 16; ++i)
       for (int l = 0; l < 32; ++l) whole_left[32 * i + l] = integer_of(f.a, element_in(rows[i], 8, l));
   }
 
-  const bool half = f.d == element::f16;
   const int per_panel = half ? 2 : 4;
+  alignas(64) float spread[16 * 64];
+  if (straight) {
+    for (int r = 0; r < 4; ++r) sixteen::spread_register(w.lanes<std::uint32_t>(all.s[static_cast<std::size_t>(r)]), kind_of(f.a), r, spread);
+  } else if (wider) {
+    sixteen::spread_rows(left, f.k, spread);
+  }
   for (int j = 0; j < f.n / 8; ++j) {
     const ref* d = all.d.data() + per_panel * j;
     const void* pieces[16];
-    const std::uint32_t bad_columns = gather_b(w, of_b, static_cast<std::uint32_t>(j), pieces);
+    const std::uint32_t bad_columns = gather_b(w, of_b, static_cast<std::uint32_t>(j), b_taken, pieces);
     std::uint8_t tainted = 0;
     for (int r = 0; r < per_panel; ++r) tainted |= w.tainted[d[r].slot];
     if (floats) {
       widen_b(f, pieces, right);
       if (bytes)
         for (int i = 0; i < 32 * 8; ++i) b_sizes[i] = size_of_byte(f.b, right[i]);
-      for (int r = 0; r < 2; ++r) {
+      if (wider) {
+        float* const to[] = {w.lanes<float>(d[0]), w.lanes<float>(d[1]), w.lanes<float>(d[2]), w.lanes<float>(d[3])};
+        sixteen::multiply_panel(spread, right, f.k, to, adds);
+      }
+      for (int r = 0; r < (wider ? 0 : 2); ++r) {
         alignas(64) float pair[2][warp_lanes];
         float* even = half ? pair[0] : w.lanes<float>(d[2 * r]);
         float* odd = half ? pair[1] : w.lanes<float>(d[2 * r + 1]);
@@ -452,10 +560,8 @@ inline void run_wgmma_wait(warp& w, const op& o, lane_mask active) {
     --w.shared->matrices.count[index];
     if (w.shared_races) w.shared_races->shared_lane(w, 0, 16ull * index, 16, false);
   }
-  if (f.first_piece == f.pieces.size()) {
-    f.pieces.clear();
-    f.first_piece = 0;
-  }
+  while (f.first_operand < f.operands.size() && f.operands[f.first_operand].group <= f.done) let_go(w, f.operands[f.first_operand++]);
+  f.tidy();
   f.pending = f.newest > f.done;
 }
 

@@ -1,0 +1,131 @@
+#pragma once
+// ptx/marks.hpp: runs of a row of marks (race.hpp), tested and written at once.
+//
+// Layer   3. Includes the standard library.
+// Shapes  `_at` functions take places of 32 bytes each, as offsets in bytes.
+//         A mark has who stored in its lowest 6 bits; `limits` has the highest
+//         mark of each that is allowed, by those bits.
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace skillbench::ptx::marks {
+
+inline constexpr std::size_t actors = 64;
+
+#if defined(__x86_64__)
+#define SKILLBENCH_WIDE __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,bmi,bmi2")))
+
+[[nodiscard]] inline bool are_wide() noexcept {
+  static const bool yes = [] {
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("bmi2");
+  }();
+  return yes;
+}
+
+[[nodiscard]] inline __mmask16 first_of_16(std::size_t n) noexcept { return static_cast<__mmask16>(n >= 16 ? 0xffffu : (1u << n) - 1); }
+
+SKILLBENCH_WIDE inline bool within_wide(const std::uint32_t* at, std::size_t n, const std::uint32_t* limits) noexcept {
+  __m512i table[4];
+  for (int i = 0; i < 4; ++i) table[i] = _mm512_loadu_si512(limits + 16 * i);
+  for (std::size_t i = 0; i < n; i += 16) {
+    const __m512i m = _mm512_maskz_loadu_epi32(first_of_16(n - i), at + i);
+    const __m512i low = _mm512_permutex2var_epi32(table[0], m, table[1]), high = _mm512_permutex2var_epi32(table[2], m, table[3]);
+    const __m512i most = _mm512_mask_mov_epi32(low, _mm512_test_epi32_mask(m, _mm512_set1_epi32(32)), high);
+    if (_mm512_cmpgt_epu32_mask(m, most)) return false;
+  }
+  return true;
+}
+SKILLBENCH_WIDE inline bool at_most_wide(const std::uint32_t* at, std::size_t n, std::uint32_t most) noexcept {
+  __m512i highest = _mm512_setzero_si512();
+  for (std::size_t i = 0; i < n; i += 16) highest = _mm512_maskz_max_epu32(0xffff, highest, _mm512_maskz_loadu_epi32(first_of_16(n - i), at + i));
+  return _mm512_cmpgt_epu32_mask(highest, _mm512_set1_epi32(static_cast<int>(most))) == 0;
+}
+SKILLBENCH_WIDE inline void put_wide(std::uint32_t* at, std::size_t n, std::uint32_t mark) noexcept {
+  const __m512i all = _mm512_set1_epi32(static_cast<int>(mark));
+  for (std::size_t i = 0; i < n; i += 16) _mm512_mask_storeu_epi32(at + i, first_of_16(n - i), all);
+}
+
+// Two places of 32 bytes; of an odd number the last one twice.
+SKILLBENCH_WIDE inline __m512i two_at(const void* row, const std::uint32_t* places, std::size_t i, std::size_t n) noexcept {
+  const auto* bytes = static_cast<const unsigned char*>(row);
+  const std::size_t j = i + 1 < n ? i + 1 : i;
+  const __m512i low = _mm512_castsi256_si512(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(bytes + places[i])));
+  return _mm512_maskz_inserti64x4(0xff, low, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bytes + places[j])), 1);
+}
+SKILLBENCH_WIDE inline bool zero_at_wide(const void* row, const std::uint32_t* places, std::size_t n, std::uint32_t which) noexcept {
+  __m512i any = _mm512_setzero_si512();
+  for (std::size_t i = 0; i < n; i += 2) any = _mm512_or_si512(any, two_at(row, places, i, n));
+  const __m512i words = _mm512_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128);
+  return _mm512_mask_test_epi32_mask(_mm512_test_epi32_mask(words, _mm512_set1_epi32(static_cast<int>(which))), any, any) == 0;
+}
+SKILLBENCH_WIDE inline bool within_at_wide(const std::uint32_t* row, const std::uint32_t* places, std::size_t n, const std::uint32_t* limits) noexcept {
+  __m512i table[4];
+  for (int i = 0; i < 4; ++i) table[i] = _mm512_loadu_si512(limits + 16 * i);
+  unsigned bad = 0;
+  for (std::size_t i = 0; i < n; i += 2) {
+    const __m512i m = two_at(row, places, i, n);
+    const __m512i low = _mm512_permutex2var_epi32(table[0], m, table[1]), high = _mm512_permutex2var_epi32(table[2], m, table[3]);
+    bad |= _mm512_cmpgt_epu32_mask(m, _mm512_mask_mov_epi32(low, _mm512_test_epi32_mask(m, _mm512_set1_epi32(32)), high));
+  }
+  return bad == 0;
+}
+#undef SKILLBENCH_WIDE
+#else
+inline bool zero_at_wide(const void*, const std::uint32_t*, std::size_t, std::uint32_t) noexcept { return false; }
+inline bool within_at_wide(const std::uint32_t*, const std::uint32_t*, std::size_t, const std::uint32_t*) noexcept { return false; }
+[[nodiscard]] inline bool are_wide() noexcept { return false; }
+inline bool within_wide(const std::uint32_t*, std::size_t, const std::uint32_t*) noexcept { return false; }
+inline bool at_most_wide(const std::uint32_t*, std::size_t, std::uint32_t) noexcept { return false; }
+inline void put_wide(std::uint32_t*, std::size_t, std::uint32_t) noexcept {}
+#endif
+
+// Whether each mark is at most what `limits` has for its actor.
+[[nodiscard]] inline bool within(const std::uint32_t* at, std::size_t n, const std::uint32_t* limits) noexcept {
+  if (are_wide()) return within_wide(at, n, limits);
+  for (std::size_t i = 0; i < n; ++i)
+    if (at[i] > limits[at[i] % actors]) return false;
+  return true;
+}
+[[nodiscard]] inline bool at_most(const std::uint32_t* at, std::size_t n, std::uint32_t most) noexcept {
+  if (are_wide()) return at_most_wide(at, n, most);
+  for (std::size_t i = 0; i < n; ++i)
+    if (at[i] > most) return false;
+  return true;
+}
+inline void put(std::uint32_t* at, std::size_t n, std::uint32_t mark) noexcept {
+  if (are_wide()) return put_wide(at, n, mark);
+  for (std::size_t i = 0; i < n; ++i) at[i] = mark;
+}
+
+// Whether words of these places are all 0: word i of each where bit i is set.
+[[nodiscard]] inline bool zero_at(const void* row, const std::uint32_t* places, std::size_t n, std::uint32_t which = 0xff) noexcept {
+  if (are_wide()) return zero_at_wide(row, places, n, which);
+  std::uint32_t any = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    std::uint32_t words[8];
+    std::memcpy(words, static_cast<const unsigned char*>(row) + places[i], sizeof words);
+    for (int k = 0; k < 8; ++k) any |= (which >> k) & 1u ? words[k] : 0;
+  }
+  return any == 0;
+}
+[[nodiscard]] inline bool within_at(const std::uint32_t* row, const std::uint32_t* places, std::size_t n, const std::uint32_t* limits) noexcept {
+  if (are_wide()) return within_at_wide(row, places, n, limits);
+  for (std::size_t i = 0; i < n; ++i)
+    if (!within(row + places[i] / 4, 8, limits)) return false;
+  return true;
+}
+inline void put_at(std::uint32_t* row, const std::uint32_t* places, std::size_t n, std::uint32_t mark) noexcept {
+  std::uint32_t all[8];
+  for (auto& m : all) m = mark;
+  for (std::size_t i = 0; i < n; ++i) std::memcpy(reinterpret_cast<unsigned char*>(row) + places[i], all, sizeof all);
+}
+
+}  // namespace skillbench::ptx::marks
