@@ -495,6 +495,17 @@ TEST_CASE("check: the same seed asks for the same jobs, another for others") {
   CHECK(jobs(1, element::f32).first != jobs(1, element::f16).first);
 }
 
+TEST_CASE("check: every run of a case has the threads that were asked for") {
+  const auto from = norm_candidate();
+  for (const std::int64_t threads : {std::int64_t{1}, std::int64_t{6}}) {
+    auto on = right_device();
+    REQUIRE(check(from, block_128, image_of(from), norm_family(), element::f32,
+                  on, 1, nullptr, 0, threads)
+                .ok());
+    for (const job& each : on.jobs) CHECK(each.threads == threads);
+  }
+}
+
 TEST_CASE("check: one wrong element is found and placed") {
   fake_device on(right_but([](const job&, std::vector<double>& y, run_report&) {
     if (y.size() == 300 * 512) y[200 * 512 + 17] += 1000;

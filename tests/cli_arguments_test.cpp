@@ -69,6 +69,8 @@ TEST_CASE("cli/arguments: the other commands") {
   CHECK(parsed<completion_command>({"completion", "zsh"}).shell == "zsh");
   CHECK(parsed<run_command>({"run", "a", "--cache", "c"}).cache.folder == "c");
   CHECK(parsed<check_command>({"check", "a", "--no-cache"}).cache.off);
+  CHECK(parsed<check_command>({"check", "a"}).threads == 1);
+  CHECK(parsed<check_command>({"check", "a", "--threads", "4"}).threads == 4);
   CHECK_FALSE(check.counters);
   const auto counts = parsed<check_command>(
       {"check", "a", "--counters", "--case", "cols_1"});
@@ -126,6 +128,8 @@ TEST_CASE("cli/arguments: a value that makes no sense is refused") {
   refused({"run", "x", "--cache", "c", "--no-cache"});
   refused({"check"});
   refused({"check", "a", "b"});
+  refused({"check", "a", "--threads", "0"});
+  refused({"check", "a", "--threads", "65"});
   refused({"check", "a", "--case", "cols_1"});
   refused({"ptx", "k.cu", "--schedules", "0"});
   refused({"ptx", "k.cu", "--schedules", "1001"});

@@ -225,6 +225,32 @@ TEST_CASE("race: a barrier of two warps says nothing to the third") {
   CHECK(race(run_shared(body(2), 96)).has_value());
 }
 
+TEST_CASE("race: loads of four words, lane by lane, by halves and all the same, behind a barrier of two warps") {
+  // Warp 0 stores, warp 1 loads in a loop that is long enough for native code to
+  // know how its lanes lie; a third warp keeps the barrier from being everybody's.
+  // In its second half the loop goes on behind what the barrier put in order.
+  const auto body = [](unsigned lanes, const std::string& barrier, const std::string& after = "") {
+    return "mov.u32 %r8, 0; and.b32 %r20, %r1, 31; and.b32 %r21, %r20, " + std::to_string(lanes) +
+           "; shl.b32 %r21, %r21, 4; mov.u32 %r22, tile; add.s32 %r23, %r22, %r21; shl.b32 %r24, %r20, 4; add.s32 %r24, %r22, %r24;\n"
+           "add.u32 %r29, %r1, 7; setp.ge.u32 %p0, %r1, 64; @%p0 bra OUT; setp.ge.u32 %p0, %r1, 32; @%p0 bra R;\n"
+           "st.shared.v4.u32 [%r24], {%r1, %r20, %r1, %r20};\n" + barrier + "\n" + after + " bra OUT;\n"
+           "R: ld.shared.u32 %r30, [flag]; " + barrier + " mov.u32 %r25, 0;\n"
+           "L: ld.shared.v4.u32 {%r8, %r26, %r27, %r28}, [%r23]; add.u32 %r25, %r25, 1; setp.eq.u32 %p1, %r25, 1800; @%p1 add.u32 %r23, %r23, 512;\n"
+           "setp.lt.u32 %p1, %r25, 1900; @%p1 bra L;\nmov.u32 %r8, 0;\nOUT:" + done;
+  };
+  for (const unsigned lanes : {31u, 15u, 16u, 0u, 27u}) {
+    CAPTURE(lanes);
+    silent(run_shared(body(lanes, "bar.sync 1, 64;"), 96));
+    for (const std::uint64_t seed : {0ull, 1ull << 16}) {
+      CAPTURE(seed);
+      CHECK(race(run_shared(body(lanes, ""), 96, seed)).has_value());
+      // A store behind the barrier, before the loop is there or after it was.
+      CHECK(race(run_shared(body(lanes, "bar.sync 1, 64;", "st.shared.u32 [%r24+512], %r29;"), 96, seed)).has_value());
+      CHECK(race(run_shared(body(lanes, "bar.sync 1, 64;", "st.shared.u32 [%r24], %r29;"), 96, seed)).has_value());
+    }
+  }
+}
+
 TEST_CASE("race: flags in shared memory, with fences and without") {
   const auto body = [](const std::string& fence, const std::string& set, const std::string& get) {
     return "mov.u32 %r20, 0; mov.u32 %r8, 0; setp.eq.u32 %p0, %r1, 0; @%p0 st.shared.u32 [flag], %r20; bar.sync 0; setp.eq.u32 %p1, %r1, 40; setp.eq.u32 %p2, %r1, 3; @%p1 bra W; @%p2 bra R; bra OUT;\n"

@@ -278,7 +278,8 @@ struct case_verdict {
 [[nodiscard]] inline result<case_verdict> check_case(
     const candidate& from, const setting& chosen, const image& compiled,
     const family& asked, const test_case& of, element type, device& on,
-    std::uint64_t seed, reference_cache* cache, int schedules) {
+    std::uint64_t seed, reference_cache* cache, int schedules,
+    std::int64_t threads = 1) {
   case_verdict made;
   made.told.test_case = of.name;
   made.told.element_type = name(type);
@@ -291,6 +292,7 @@ struct case_verdict {
     return made;
   }
   job& todo = planned.value().asked;
+  todo.threads = threads;
   std::int64_t written = 0;
   for (const buffer& each : todo.buffers)
     if (comes_back(each.use)) written += each.elements;
@@ -520,7 +522,8 @@ inline constexpr std::int64_t most_partial_elements = 4 << 20;
 [[nodiscard]] inline result<checked> check(
     const candidate& from, const setting& chosen, const image& compiled,
     const family& asked, element type, device& on, std::uint64_t seed,
-    reference_cache* cache = nullptr, int schedules = 0) {
+    reference_cache* cache = nullptr, int schedules = 0,
+    std::int64_t threads = 1) {
   auto hidden = hidden_cases(asked, seed);
   if (!hidden) return hidden.error();
   std::vector<test_case> all = asked.cases;
@@ -556,7 +559,7 @@ inline constexpr std::int64_t most_partial_elements = 4 << 20;
     }
     auto judged = i < cases.value().size()
                       ? check_case(from, chosen, compiled, asked, *of, type, on,
-                                   seed, cache, schedules)
+                                   seed, cache, schedules, threads)
                       : check_overflow(from, chosen, compiled, asked, *of, type,
                                        on, seed);
     if (!judged) return judged.error();

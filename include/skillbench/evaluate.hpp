@@ -45,6 +45,7 @@ namespace skillbench {
 struct plan {
   std::uint64_t seed = 1;
   int schedules = 0;  // runs of each case; 0: two of small outputs, else one
+  std::int64_t threads = 1;  // of the host; what is told is the same
   counting count = {};  // of launches, beside the verdict
   measuring measure = {};  // of correct ones, where the device does
   std::string no_gpu = "no GPU";  // why a device does not measure
@@ -293,7 +294,7 @@ inline void keep_kernels(record& told, const std::vector<compiled>& images) {
   };
   for (const compiled& each : images) {
     auto seen = check(asked, each.chosen, each.made, of, each.type, on,
-                      how.seed, how.references, how.schedules);
+                      how.seed, how.references, how.schedules, how.threads);
     if (!seen) {
       if (!story::is_run_limit(seen.error().why)) return seen.error();
       lowered(outcome::unjudged,

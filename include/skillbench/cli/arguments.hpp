@@ -56,6 +56,7 @@ struct check_command {
   std::string device = "auto", isolation = "auto";
   std::uint64_t seed = 1;
   int schedules = 0;
+  int threads = 1;
   bool counters = false;
   std::string test_case;  // to count; "": the largest that is run
   bool hot = false, no_time = false;
@@ -332,6 +333,12 @@ struct words {
                      "outputs twice)")
         ->type_name("N")
         ->check(CLI::Range(1, 1000));
+    to_check
+        ->add_option("--threads", check.threads,
+                     "CTAs of the PTX machine on N threads; what is told is "
+                     "the same (default: 1)")
+        ->type_name("N")
+        ->check(CLI::Range(1, 64));
     add_cache(*to_check, check.cache);
     auto* const counters = to_check->add_flag(
         "--counters", check.counters,

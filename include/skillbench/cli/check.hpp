@@ -269,6 +269,7 @@ inline void print_counters(const record& told, const excerpt* from,
   }
   plan how{.seed = asked.seed,
            .schedules = asked.schedules,
+           .threads = asked.threads,
            .count = {asked.counters, asked.test_case, true}};
   how.measure.wanted = !asked.no_time;
   how.measure.cold = !asked.hot;

@@ -401,10 +401,10 @@ class cta_races {
   void loaded(const warp& w, int lane, const std::uint32_t* places, std::size_t n) {
     reading_ |= std::uint64_t{1} << w.number;
     const std::uint32_t mark = read_mark(w.number, w.pc) | static_cast<std::uint32_t>(lane);
-    std::uint32_t* const row = reader(w.number);
-    if (shift_ == 2) return marks::put_at(row, places, n, mark);
+    std::uint32_t* const mine = reader(w.number);
+    if (shift_ == 2) return marks::put_at(mine, places, n, mark);
     for (std::size_t i = 0; i < n; ++i)
-      marks::put(row + (places[i] >> shift_), ((places[i] + 31) >> shift_) - (places[i] >> shift_) + 1, mark);
+      marks::put(mine + (places[i] >> shift_), ((places[i] + 31) >> shift_) - (places[i] >> shift_) + 1, mark);
   }
 
   // An access by an asynchronous copy or by another CTA of the cluster: what

@@ -129,36 +129,42 @@ struct operand_part {
   std::uint32_t first = 0, count = 0;
 };
 
-// The places of 32 bytes that the part fills; false where it fills half a one.
-inline bool list_places(const operand_part& m, std::vector<std::uint32_t>& to) {
-  bool whole = true;
-  const auto both = [&](std::uint32_t x, std::uint32_t y) {
-    whole &= (x ^ y) == 16;
-    to.push_back(std::min(x, y));
-  };
+// The places of 32 bytes that the part fills, as many as its rows; false where
+// one of them is filled by half. Of 32 aligned bytes both halves are swizzled
+// to one place.
+inline bool list_places(const operand_part& m, std::vector<std::uint32_t>& all) {
   const matrix_descriptor& d = m.of;
+  const std::size_t before = all.size();
+  all.resize(before + m.count);
+  std::uint32_t* to = all.data() + before;
   const std::uint32_t end = m.first + m.count;
+  const std::uint32_t offsets = d.start | d.stride | (d.rows_contiguous || d.units == 1 ? d.leading : 0);
+  if (offsets % 32 || (d.rows_contiguous && d.units > 1 && m.count % 16)) return false;
   if (!d.rows_contiguous && d.units > 1) {
-    for (std::uint32_t r = m.first; r < end; ++r) both(half_row(d, r, 0), half_row(d, r, 1));
+    for (std::uint32_t r = m.first; r < end; ++r) *to++ = half_row(d, r, 0) & ~16u;
   } else if (!d.rows_contiguous) {
     for (std::uint32_t r = m.first; r < end; r += 2)
-      for (std::uint32_t h = 0; h < 2; ++h) both(half_row(d, r, h), half_row(d, r + 1, h));
+      for (std::uint32_t h = 0; h < 2; ++h) *to++ = half_row(d, r, h);
   } else if (d.units > 1) {
-    if (m.count % 16) return false;
     for (std::uint32_t l = 0; l < 16; ++l)
-      for (std::uint32_t unit = m.first / 8; unit < end / 8; unit += 2) both(eight_rows(d, unit, l), eight_rows(d, unit + 1, l));
+      for (std::uint32_t unit = m.first / 8; unit < end / 8; unit += 2) *to++ = eight_rows(d, unit, l) & ~16u;
   } else {
     for (std::uint32_t unit = m.first / 8; unit < end / 8; ++unit)
-      for (std::uint32_t l = 0; l < 16; l += 2) both(eight_rows(d, unit, l), eight_rows(d, unit, l + 1));
+      for (std::uint32_t l = 0; l < 16; l += 2) *to++ = eight_rows(d, unit, l);
   }
-  return whole;
+  return true;
 }
 
 // One more, or one less, operation in flight reads these places.
 inline void count_readers(shared_memory& of, const std::uint32_t* places, std::size_t n, bool more) {
   std::uint16_t* const count = of.matrices.count.data();
-  for (std::size_t i = 0; i < n; ++i)
-    for (std::size_t k = places[i] / 16; k < places[i] / 16 + 2; ++k) count[k] = static_cast<std::uint16_t>(more ? count[k] + 1 : count[k] - 1);
+  const std::uint32_t by = more ? 0x10001u : ~0x10000u;  // both halves, or their inverse
+  for (std::size_t i = 0; i < n; ++i) {
+    std::uint32_t both;
+    std::memcpy(&both, count + places[i] / 16, sizeof both);
+    both += by;
+    std::memcpy(count + places[i] / 16, &both, sizeof both);
+  }
 }
 
 // Ordinary stores to these places all have a fence behind them.
