@@ -36,6 +36,7 @@
 #include <skillbench/manifest.hpp>
 #include <skillbench/reference.hpp>
 #include <skillbench/tune_kernel.hpp>
+#include <skillbench/tuners/default_first.hpp>
 #include <skillbench/tuners/search.hpp>
 #include <skillbench/tuners/settings.hpp>
 #include <skillbench/tuners/strategies.hpp>
@@ -272,11 +273,12 @@ class trial_pool {
     return fault{reason::bad_argument,
                  "tuning needs a device, an element type and a limit of at "
                  "least one trial"};
-  auto by = make_strategy(with.strategy, space, with.seed);
-  if (!by) return by.error();
+  auto inner = make_strategy(with.strategy, space, with.seed);
+  if (!inner) return inner.error();
   const auto chosen_first = default_setting(how.asked->launch, how.types.front());
   if (!chosen_first) return chosen_first.error();
-  const auto first = index_of(space, chosen_first.value());
+  default_first by(index_of(space, chosen_first.value()),
+                   std::move(inner).value());
 
   using clock = std::chrono::steady_clock;
   const auto began = clock::now();
@@ -305,24 +307,14 @@ class trial_pool {
           over = true;
           break;
         }
-        std::optional<std::uint64_t> index;
-        if (tickets == 0 && first) {
-          index = *first;
-        } else {
-          // An order that is fixed beforehand names the default once more.
-          for (int turn = 0; turn < 2 && !index; ++turn) {
-            const auto next = by.value()->propose(1);
-            if (next.empty()) break;
-            if (!first || next.front() != *first) index = next.front();
-          }
-        }
-        if (!index) {
+        const auto next = by.propose(1);
+        if (next.empty()) {
           over = true;
           if (!ended) ended = search_end::exhausted;
           break;
         }
-        asked_for one{*index, tickets++, {}};
-        setting chosen = setting_of(space, space.at(*index));
+        asked_for one{next.front(), tickets++, {}};
+        setting chosen = setting_of(space, space.at(next.front()));
         if (const auto at = with.known.find(setting_words(chosen));
             at != with.known.end()) {
           one.known = at->second;
@@ -341,7 +333,7 @@ class trial_pool {
         now.known = std::move(told).value();
       }
       kernel_trial& one = *now.known;
-      by.value()->learn(now.index, one.nanoseconds);
+      by.learn(now.index, one.nanoseconds);
       ++since;
       if (one.nanoseconds && (!best || *one.nanoseconds < *best)) {
         best = one.nanoseconds;
