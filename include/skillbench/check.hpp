@@ -233,6 +233,7 @@ struct case_verdict {
       ", with another order of CTAs and warps, other addresses "
       "and other poison: ";
   job second = first;
+  second.only_other_bits = true;
   second.seed = mix(first.seed, "again");
   if (number > 2)
     second.seed = mix(second.seed, static_cast<std::uint64_t>(number));
