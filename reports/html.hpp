@@ -113,8 +113,7 @@ using json_text::json;
   json made = {{"reason", one.reason}, {"device", one.device},
                {"seed", one.seed}, {"speed", one.speed},
                {"source_hash", one.source_hash}};
-  made["setting"] = json::object();
-  for (const auto& [key, value] : one.chosen) made["setting"][key] = value;
+  made["setting"] = json_text::setting_object(one.chosen);
   made["findings"] = json::array();
   for (std::size_t i = 0; i < std::min(limits.findings, one.findings.size());
        ++i)

@@ -105,6 +105,7 @@ struct board {
     plan each = how.each;
     each.references = &references;
     auto made = evaluate(given, known, *on.value(), each);
+    on.value().reset();  // what is added may need the GPU that it holds
     if (made && how.add) how.add(given, made.value());
     return made;
   } catch (const std::bad_alloc&) {

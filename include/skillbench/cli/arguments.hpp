@@ -108,7 +108,7 @@ struct tune_command {
   std::string test_case;  // that is timed; "": the largest
   std::string out = "skillbench-tuning", t4;
   std::int64_t trials = 100, without_improvement = 0;
-  double seconds = 0;
+  double seconds = 0, target = 0;
   std::uint64_t seed = 1;
   int seeds = 100, jobs = 1;
   bool json = false, write = false;
@@ -616,6 +616,12 @@ struct words {
                      "(default: no limit)")
         ->type_name("N")
         ->check(CLI::Range(std::int64_t{0}, std::int64_t{1'000'000}));
+    to_tune
+        ->add_option("--target", tune.target,
+                     "end once a setting reaches this share of what memory and "
+                     "arithmetic allow the case, as 0.8 (default: none)")
+        ->type_name("SHARE")
+        ->check(CLI::Range(0.0, 1.0));
     to_tune
         ->add_option("--family", tune.family,
                      "what the source is for (default: what its manifest says)")
