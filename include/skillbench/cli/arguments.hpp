@@ -46,6 +46,8 @@ struct run_command {
   bool counters = false;
   bool hot = false, no_time = false;
   double sustained = 0;
+  bool tune = false;
+  std::int64_t tune_trials = 25;
   std::string suite;  // a file, "" for none
   bool allow_commands = false;
   cache_choice cache;
@@ -283,6 +285,15 @@ struct words {
     to_run->add_flag("--counters", run.counters,
                      "keep exact counts of the launches of each output's "
                      "largest public case in its record");
+    auto* const tunes = to_run->add_flag(
+        "--tune", run.tune,
+        "tune every correct output too, and say what the skill adds beyond that");
+    to_run
+        ->add_option("--tune-trials", run.tune_trials,
+                     "settings of an output that are tried at most (default: 25)")
+        ->type_name("N")
+        ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000}))
+        ->needs(tunes);
     auto* const by =
         to_run
             ->add_option("--suite", run.suite,

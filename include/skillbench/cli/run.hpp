@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -29,6 +30,8 @@
 #include <skillbench/records.hpp>
 #include <skillbench/samples.hpp>
 #include <skillbench/store.hpp>
+#include <skillbench/tune_journal.hpp>
+#include <skillbench/tune_output.hpp>
 
 namespace skillbench::cli {
 
@@ -176,28 +179,50 @@ inline void shorten(record& told) {
   how.each.measure.sustained_seconds = asked.sustained;
   how.jobs = asked.jobs;
   how.make_device = [&] { return on.make(); };
+  how.cancelled = [] { return stop_asked.load(); };
   how.key = [&](const sample& of) -> std::string {
     const family* const asked_for = find_family(known, of.task);
     if (asked_for == nullptr) return "";
     // A record without counters is not one with them, nor is one that was
     // judged by another suite.
     std::string machine = on.machine() + (asked.counters ? ", counters" : "");
+    if (asked.tune)
+      machine += ", tuned in " + std::to_string(asked.tune_trials) + " trials";
     if (by)
       machine += ", suite " + assertion_key(by->told, by->text,
                                             asked.allow_commands, of);
     return verdict_key(of, *asked_for, machine, asked.seed);
   };
-  if (by) {
-    how.each.keep_ptx = true;
-    how.add = [&](const sample& of, record& told) {
-      judge_assertions(told, of, by->told, asked.allow_commands);
-    };
+  output_tuning search;
+  std::unique_ptr<tune_journal> journal;
+  if (asked.tune) {
+    search.trials = asked.tune_trials;
+    search.seed = asked.seed;
+    search.cold = !asked.hot;
+    search.machine = on.machine();
+    search.make_device = how.make_device;
+    search.cancelled = how.cancelled;
+    if (in) {
+      auto opened_journal = tune_journal::open(folder + "/tuning");
+      if (!opened_journal) {
+        complain(trouble, opened_journal.error().what);
+        return exit_code::broken;
+      }
+      journal = std::move(opened_journal).value();
+      search.journal = journal.get();
+      for (const fault& each : journal->troubles) complain(trouble, each.what);
+    }
   }
+  how.each.keep_ptx = by.has_value();
+  if (by || asked.tune)
+    how.add = [&](const sample& of, record& told) {
+      if (by) judge_assertions(told, of, by->told, asked.allow_commands);
+      if (asked.tune) tune_output(told, of, known, search);
+    };
   if (in && in->earlier) how.earlier = &*in->earlier;
   how.watch = [&](const progress& now) {
     if (now.all > 0) line.show(now);
   };
-  how.cancelled = [] { return stop_asked.load(); };
   how.stop = [&] { on.stop(); };
   how.keep = [&](record& told) -> result<done> {
     if (in) {
@@ -238,6 +263,9 @@ inline void shorten(record& told) {
     ended_by = judged.error();
   else
     references = judged.value().references;
+  if (journal)
+    if (const auto safe = journal->sync(); !safe && !ended_by)
+      ended_by = safe.error();
   if (in)
     if (const auto safe = in->kept.sync(); !safe && !ended_by)
       ended_by = safe.error();
@@ -253,6 +281,7 @@ inline void shorten(record& told) {
   if (!asked.json) {
     print_summary(records, out);
     print_assertions(records, out);
+    print_tuning(records, out);
     if (!on.no_gpu().empty() && !records.empty())
       for (const std::string& row : wrapped(
                printable("Judged on the PTX machine, speed not measured: " +
