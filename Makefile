@@ -23,6 +23,7 @@ demo: build
 # The page is tested in a browser; where it cannot be had, its tests say so.
 test: configure
 	@scripts/need page || test -z "$$CI"
+	@test -z "$$CI" || scripts/need slurm || true
 	cmake --build $(BUILD) -j $(JOBS)
 	ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)
 
