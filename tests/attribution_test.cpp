@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -64,6 +65,19 @@ TEST_CASE("attribution: tasks and models count alike, however many draws they ha
   all.push_back(output("with_skill", "c", 100, 1));
   CHECK(attributions_of(all)[0].defaults->times == doctest::Approx(2));
   CHECK(attributions_of(all)[0].tasks == 2);
+}
+
+TEST_CASE("attribution: records in another order say the same") {
+  std::vector<record> all;
+  for (const char* task : {"a", "b", "c"})
+    for (const double spread : {1.0, 1.3, 1.7}) {
+      all.push_back(output("with_skill", task, 2 * spread, 1));
+      all.push_back(output("baseline", task, spread * spread, 1.1));
+    }
+  const auto made = words_of(attributions_of(all)[0]);
+  std::reverse(all.begin(), all.end());
+  std::swap(all[3], all[8]);
+  CHECK(words_of(attributions_of(all)[0]) == made);
 }
 
 TEST_CASE("attribution: what has no time does not count, and no time is no ratio") {

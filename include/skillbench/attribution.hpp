@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -35,6 +36,7 @@ namespace skillbench {
 // How fast one output is, in multiples of its family's baseline.
 struct tuned_speed {
   double as_it_came = 0, tuned = 0;
+  auto operator<=>(const tuned_speed&) const = default;
 };
 
 [[nodiscard]] inline std::optional<tuned_speed> tuned_speed_of(
@@ -108,26 +110,25 @@ namespace attributing {
   for (const std::string& skill : skills) {
     attribution& told = made.emplace_back();
     told.skill = skill;
-    std::map<std::pair<std::string, std::string>, std::size_t> place;
     struct arms {
       std::vector<tuned_speed> with, without;
     };
-    std::vector<arms> cells;  // by model and task
+    std::map<std::pair<std::string, std::string>, arms> cells;  // model, task
     for (const record& one : records) {
       const bool with = one.of.arm == arm_with && one.of.skill == skill;
       if (!with && one.of.arm != arm_without) continue;
       const auto speed = tuned_speed_of(one);
       if (!speed) continue;
-      const auto [at, fresh] =
-          place.try_emplace({one.of.model, one.of.task}, cells.size());
-      if (fresh) cells.emplace_back();
-      (with ? cells[at->second].with : cells[at->second].without)
-          .push_back(*speed);
+      arms& in = cells[{one.of.model, one.of.task}];
+      (with ? in.with : in.without).push_back(*speed);
       ++(with ? told.with : told.without);
       told.predicted |= one.tuning->clock != trial_clock::measured;
     }
     std::vector<samples_of_task> defaults, alone, within, beyond;
-    for (const arms& each : cells) {
+    for (auto& [key, each] : cells) {
+      // The same records in another order draw the same.
+      std::sort(each.with.begin(), each.with.end());
+      std::sort(each.without.begin(), each.without.end());
       if (each.with.empty() || each.without.empty()) continue;
       ++told.tasks;
       samples_of_task plain, tuned, gain_without, gain_with;

@@ -210,6 +210,9 @@ class device {
   }
   // True: nothing more can be asked of the process that this lives in.
   [[nodiscard]] virtual bool finished() const { return false; }
+  // True: its process was killed by somebody else, a person or a system without
+  // memory, which need not be what it was working on.
+  [[nodiscard]] virtual bool killed() const { return false; }
   // CPU time that it has used so far, in a process of its own; 0: not told.
   [[nodiscard]] virtual double cpu_used() const { return 0.0; }
 };

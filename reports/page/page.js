@@ -235,6 +235,19 @@ const setting_words = (of) => Object.entries(of).map(([name, value]) => name + "
 const ratio_words = (r) => `${r.times.toPrecision(3)}\u00d7` + (r.exact ? " (exact for the model)" : ` (95%: ${r.low.toPrecision(3)} to ${r.high.toPrecision(3)})`);
 const axis_words = (v) => (Math.abs(Math.log2(v) % 1) < 1e-9 ? v + "\u00d7" : "");
 
+// 1, 2, 5, 10, 20, ... for a logarithmic axis.
+function steps_within(low, high) {
+  const made = [];
+  for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); ++power)
+    for (const digit of [1, 2, 5]) made.push(Number(`${digit}e${power}`));
+  return made.filter((v) => v >= low && v <= high);
+}
+
+const ended_words = {
+  trials: "it ended after so many trials", exhausted: "every setting was tried", seconds: "its time was over",
+  no_improvement: "nothing better came for long", target: "its target was reached",
+};
+
 // What each tuned output was as it came and is tuned, and what that says of a skill.
 function Tunings() {
   const rows = data.tuned.map((d) => ({ ...d, arm: { with_skill: "with", baseline: "without" }[word("arm", d.output)] ?? "faint", task: word("task", d.output) }));
@@ -249,7 +262,7 @@ function Tunings() {
   const draw = () => plot({
     style: { fontSize: "12px" }, width: picture_width(), height: 70 + rows.length * step, marginLeft: margin(), marginRight: 24, marginBottom: 40,
     x: { type: "log", base: 2, domain: [low, high], label: `times as fast as the family's baseline, ${kinds}`, grid: true, tickFormat: axis_words, ticks: is_narrow() ? 3 : 6 },
-    y: { domain: rows.map((r) => r.output), label: null, axis: named ? "left" : null, tickFormat: (i) => cut(outputs.id[i], Math.floor((margin() - 14) / 7)), tickSize: 0 },
+    y: { type: "point", domain: rows.map((r) => r.output), label: null, axis: named ? "left" : null, tickFormat: (i) => cut(outputs.id[i], Math.floor((margin() - 14) / 7)), tickSize: 0 },
     marks: [ruleX([1], { stroke: "currentColor", strokeDasharray: "3,3" }),
       link(rows, { x1: "as_it_came", x2: "tuned", y1: "output", y2: "output", stroke: (r) => colour(r.arm), strokeWidth: named ? 2 : 1 }),
       dot(rows, { x: "as_it_came", y: "output", r: named ? 4 : 1.5, stroke: (r) => colour(r.arm), fill: () => colour("ground") }),
@@ -279,7 +292,7 @@ function Tuning({ told }) {
   const draw = () => plot({
     style: { fontSize: "12px" }, width: picture_width(), height: 260, marginLeft: 60, marginRight: is_narrow() ? 20 : 70, marginBottom: 40,
     x: { domain: [0.5, told.trials.length + 0.5], label: "trial", ticks: Math.min(told.trials.length, is_narrow() ? 5 : 10), tickFormat: (v) => (Number.isInteger(v) ? v : "") },
-    y: { type: "log", domain: [low, high], label: of_unit, grid: true, ticks: 4, tickFormat: (v) => (/^[125]/.test(v.toPrecision(1)) ? v.toLocaleString("en", { maximumSignificantDigits: 2 }) : "") },
+    y: { type: "log", domain: [low, high], label: of_unit, grid: true, ticks: steps_within(low, high), tickFormat: numbers },
     marks: [ruleY(lines, { y: "time", stroke: "currentColor", strokeDasharray: "3,3" }),
       is_narrow() ? null : text(lines, { x: told.trials.length + 0.5, y: "time", text: "words", textAnchor: "start", dx: 6, fill: "currentColor" }),
       lineY(best, { x: "trial", y: "time", stroke: colour("with"), strokeWidth: 2, curve: "step-after" }),
@@ -296,7 +309,7 @@ function Tuning({ told }) {
   return html`<h3>Tuning</h3>
     <p>${told.not_tuned ? `Not tuned: ${told.not_tuned}.` : told.best ? html`Best of ${numbers(told.trials.length)} of ${numbers(told.settings)} settings: <strong>${setting_words(told.best.setting)}</strong>${told.over_default && `, ${ratio_words(told.over_default)} the speed of what it came with (${setting_words(told.default.setting)})`}.` : `None of ${numbers(told.trials.length)} settings is right in every case.`}
       ${told.over_runner_up && ` The next best (${setting_words(told.over_runner_up.setting)}): ${ratio_words(told.over_runner_up)} as slow.`}
-      <span class="faint"> Times are ${clock_words(told.time)}: case ${told.case}, ${told.element_types.join(", ")}. Search: ${told.strategy}, seed ${told.seed}, ended by ${(told.ended ?? "").replaceAll("_", " ")}.</span></p>
+      <span class="faint"> Times are ${clock_words(told.time)}: case ${told.case}, ${told.element_types.join(", ")}. Search: ${told.strategy}, seed ${told.seed}${ended_words[told.ended] ? "; " + ended_words[told.ended] : ""}.</span></p>
     ${right.length > 0 && told.trials.length > 1 && html`<figure><div class="scroll"><${Picture} draw=${draw} label="Time of each trial and the best so far" inputs=${[told]} /></div>
       <p class="faint">Dots are settings that are right, the line the best so far${wrong.length > 0 && ", crosses at the bottom settings that failed"}${lines.length > 0 && `, dashed the ${lines.map((l) => (l.words === "limit" ? "limit of memory and arithmetic" : "family's baseline")).join(" and the ")}`}.</p></figure>`}
     ${shares.length > 0 && html`<figure><p>Which tunables matter:</p><div class="scroll"><${Picture} draw=${bars} label="Share of the spread of times that each tunable explains alone" inputs=${[told]} /></div></figure>`}

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,6 +22,7 @@
 #include <skillbench/cli/cache.hpp>
 #include <skillbench/cli/devices.hpp>
 #include <skillbench/cli/progress.hpp>
+#include <skillbench/cli/slurm.hpp>
 #include <skillbench/cli/summary.hpp>
 #include <skillbench/cli/text.hpp>
 #include <skillbench/earlier.hpp>
@@ -44,10 +46,12 @@ struct run_folder {
   store kept;
   std::optional<earlier_records> earlier;  // only to resume
 
+  // `shared`: others on other machines write there too, and locks may not tell.
   [[nodiscard]] static result<run_folder> open(const std::string& path,
-                                               bool resume) {
+                                               bool resume,
+                                               bool shared = false) {
     // First what may be written: a repaired end is not read.
-    auto kept = resume ? store::resume(path) : store::open(path);
+    auto kept = resume && !shared ? store::resume(path) : store::open(path);
     if (!kept) return kept.error();
     run_folder made{std::move(kept).value(), std::nullopt};
     if (!resume) return made;
@@ -103,6 +107,45 @@ inline void shorten(record& told) {
   return text + std::to_string(written) + " new in " + file;
 }
 
+// What decides the verdict on a sample, judged on this machine; "" for a task that
+// nobody knows.
+[[nodiscard]] inline std::string key_for(const sample& of, std::string machine,
+                                         const run_command& asked,
+                                         const std::vector<family>& known,
+                                         const read_suite_file* by) {
+  const family* const asked_for = find_family(known, of.task);
+  if (asked_for == nullptr) return "";
+  // A record without counters is not one with them, nor is one that was
+  // judged by another suite.
+  if (asked.counters) machine += ", counters";
+  if (asked.tune)
+    machine += ", tuned in " + std::to_string(asked.tune_trials) + " trials";
+  if (by)
+    machine += ", suite " +
+               assertion_key(by->told, by->text, asked.allow_commands, of);
+  return verdict_key(of, *asked_for, machine, asked.seed);
+}
+
+// Samples that the folder has a record of, as far as this machine can tell; a task
+// looks again where it runs.
+[[nodiscard]] inline std::set<std::size_t> already_kept(
+    const std::string& folder, const std::vector<sample>& samples,
+    const run_command& asked, const std::vector<family>& known,
+    const read_suite_file* by) {
+  std::set<std::size_t> found;
+  const auto on = devices::open(asked.device, {"", true}, asked.isolation);
+  const auto earlier = earlier_records::read(folder);
+  if (!on || !earlier) return found;
+  const std::string machine = on.value()->machine();
+  for (std::size_t i = 0; i < samples.size(); ++i)
+    if (const auto key = key_for(samples[i], machine, asked, known, by);
+        !key.empty() && earlier.value().knows(key))
+      if (const auto one = earlier.value().find(key, samples[i]);
+          one && same_sample(one.value().of, samples[i]))
+        found.insert(i);
+  return found;
+}
+
 [[nodiscard]] inline exit_code tell(const run_command& asked,
                                     const std::vector<family>& known,
                                     stream& out, stream& trouble) {
@@ -136,6 +179,16 @@ inline void shorten(record& told) {
                               "id where it has none, is no task of theirs");
   }
 
+  const read_suite_file* const suite = by ? &*by : nullptr;
+  const std::string folder = asked.out.empty() ? default_folder : asked.out;
+  if (asked.slurm) {
+    const exit_code sent =
+        submit(asked, folder, given.samples,
+               already_kept(folder, given.samples, asked, known, suite), out,
+               trouble);
+    return sent == exit_code::fine ? code : sent;
+  }
+
   auto opened = devices::open(asked.device, asked.cache, asked.isolation);
   if (!opened) {
     complain(trouble, opened.error().what);
@@ -149,10 +202,9 @@ inline void shorten(record& told) {
 
   // Opened before anything is judged: a folder that cannot be written must not
   // cost an hour first.
-  const std::string folder = asked.out.empty() ? default_folder : asked.out;
   std::optional<run_folder> in;
   if (!asked.json || asked.resume || !asked.out.empty()) {
-    auto made = run_folder::open(folder, asked.resume);
+    auto made = run_folder::open(folder, asked.resume, asked.slurm_task > 0);
     if (!made) {
       complain(trouble, made.error().what + advice_on(made.error()));
       return exit_code::broken;
@@ -180,18 +232,8 @@ inline void shorten(record& told) {
   how.jobs = asked.jobs;
   how.make_device = [&] { return on.make(); };
   how.cancelled = [] { return stop_asked.load(); };
-  how.key = [&](const sample& of) -> std::string {
-    const family* const asked_for = find_family(known, of.task);
-    if (asked_for == nullptr) return "";
-    // A record without counters is not one with them, nor is one that was
-    // judged by another suite.
-    std::string machine = on.machine() + (asked.counters ? ", counters" : "");
-    if (asked.tune)
-      machine += ", tuned in " + std::to_string(asked.tune_trials) + " trials";
-    if (by)
-      machine += ", suite " + assertion_key(by->told, by->text,
-                                            asked.allow_commands, of);
-    return verdict_key(of, *asked_for, machine, asked.seed);
+  how.key = [&](const sample& of) {
+    return key_for(of, on.machine(), asked, known, suite);
   };
   output_tuning search;
   std::unique_ptr<tune_journal> journal;
@@ -270,7 +312,12 @@ inline void shorten(record& told) {
     if (const auto safe = in->kept.sync(); !safe && !ended_by)
       ended_by = safe.error();
   if (in)
-    if (const auto told = write_not_tried(folder, lost); !told && !ended_by)
+    if (const auto told = write_not_tried(
+            asked.slurm_task > 0
+                ? "not_tried-" + std::to_string(asked.slurm_task) + ".jsonl"
+                : not_tried_file(folder),
+            lost);
+        !told && !ended_by)
       ended_by = told.error();
   line.end();
   tell_caches(on.cache_words(), references, trouble);
