@@ -3,6 +3,7 @@
 #   make test    the same, then every test
 #   make build   build/skillbench
 #   make bench   what judging costs, beside its goals (minutes; never a test)
+#   make kills   a campaign killed 400 times at random moments: what is lost
 #   make docs    the headers as HTML, in build/docs
 #   make page    reports/page_asset.hpp anew, from reports/page
 #   make gpu     what a GPU adds: tests, proofs and timings on an H100 or H200
@@ -13,7 +14,7 @@ JOBS ?= $(shell nproc)
 # Ninja where it is there; a build folder keeps the generator it began with.
 GENERATOR := $(if $(wildcard $(BUILD)/CMakeCache.txt),,$(if $(shell command -v ninja),-G Ninja))
 
-.PHONY: demo test build bench page docs need configure gpu clean
+.PHONY: demo test build bench kills page docs need configure gpu clean
 .DEFAULT_GOAL := build
 
 demo: build
@@ -22,6 +23,7 @@ demo: build
 # The page is tested in a browser; where it cannot be had, its tests say so.
 test: configure
 	@scripts/need page || test -z "$$CI"
+	@test -z "$$CI" || scripts/need slurm || true
 	cmake --build $(BUILD) -j $(JOBS)
 	ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)
 
@@ -35,6 +37,10 @@ bench: configure
 page:
 	@scripts/need page
 	scripts/page make $(BUILD)/page
+
+kills: configure
+	cmake --build $(BUILD) -j $(JOBS) --target kills
+	$(BUILD)/tests/kills 400
 
 docs:
 	@scripts/need docs

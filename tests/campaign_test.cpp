@@ -127,6 +127,54 @@ TEST_CASE("campaign: a device that cannot be made is a fault of each sample") {
   CHECK(told.value().faults == 3);
 }
 
+namespace {
+
+// Its process is killed by somebody else as soon as it runs something.
+struct killed_device : kit::copy_device {
+  bool gone = false;
+  result<run_report> run(const job&) override {
+    gone = true;
+    return fault{reason::child_died, "killed"};
+  }
+  bool killed() const override { return gone; }
+};
+
+}  // namespace
+
+TEST_CASE("campaign: who loses its worker to a kill is judged once more") {
+  for (const int kills : {1, 2}) {
+    campaign_plan how = honest(1);
+    int made = 0, kept = 0;
+    how.make_device = [&]() -> result<std::unique_ptr<device>> {
+      if (made++ < kills)
+        return std::unique_ptr<device>(std::make_unique<killed_device>());
+      return std::unique_ptr<device>(std::make_unique<kit::copy_device>());
+    };
+    how.keep = [&](record&) -> result<done> { return ++kept, done{}; };
+    const auto told = run_campaign(samples(1), known(), how);
+    REQUIRE(told);
+    CHECK(made == 2);
+    CHECK(kept == 1);
+    CHECK(told.value().correct == (kills == 1 ? 1 : 0));
+    CHECK(told.value().reached.at(kills == 1 ? outcome::correct
+                                             : outcome::unjudged) == 1);
+  }
+}
+
+TEST_CASE("campaign: a worker that dies while it starts is started once more") {
+  campaign_plan how = honest(1);
+  int made = 0;
+  const auto make = how.make_device;
+  how.make_device = [&]() -> result<std::unique_ptr<device>> {
+    if (made++ == 0) return fault{reason::child_died, "killed"};
+    return make();
+  };
+  const auto told = run_campaign(samples(1), known(), how);
+  REQUIRE(told);
+  CHECK(told.value().correct == 1);
+  CHECK(made == 2);
+}
+
 TEST_CASE("campaign: an exception is caught and told") {
   campaign_plan how = honest(2);
   how.make_device = []() -> result<std::unique_ptr<device>> {

@@ -28,7 +28,7 @@ std::string refused(const words& args) {
   return made.words;
 }
 
-const words commands{"run",    "check",   "families", "prompt", "selftest",
+const words commands{"run",    "status",  "check",   "families", "prompt", "selftest",
                      "doctor", "ptx",     "skill",   "import",   "version",
                      "completion"};
 
@@ -55,6 +55,29 @@ TEST_CASE("cli/arguments: what is left out has its default") {
   CHECK_FALSE(made.resume);
   CHECK(parsed<run_command>({"run", "a", "--resume"}).resume);
   CHECK(made.device == "auto");
+}
+
+TEST_CASE("cli/arguments: run as a job array") {
+  const auto made = parsed<run_command>(
+      {"run", "a", "--slurm", "--chunk", "50", "--gpus", "2",
+       "--sbatch=--partition=gpu", "--sbatch=--time=9", "b", "--jobs", "4"});
+  CHECK(made.slurm);
+  CHECK(made.paths == words{"a", "b"});
+  CHECK(made.chunk == 50);
+  CHECK(made.gpus == 2);
+  CHECK(made.sbatch == words{"--partition=gpu", "--time=9"});
+  CHECK(made.jobs_given);
+  const auto plain = parsed<run_command>({"run", "a", "--slurm"});
+  CHECK(plain.chunk == 200);
+  CHECK(plain.gpus == -1);
+  CHECK_FALSE(plain.jobs_given);
+  CHECK_FALSE(parsed<run_command>({"run", "a"}).slurm);
+  refused({"run", "a", "--slurm", "--json"});
+  refused({"run", "a", "--chunk", "50"});
+  refused({"run", "a", "--slurm", "--chunk", "0"});
+  refused({"run", "a", "--slurm", "--gpus", "-1"});
+  CHECK(parsed<status_command>({"status"}).path.empty());
+  CHECK(parsed<status_command>({"status", "there", "--json"}).path == "there");
 }
 
 TEST_CASE("cli/arguments: the other commands") {

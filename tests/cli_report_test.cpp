@@ -162,13 +162,13 @@ TEST_CASE("cli/report: outputs that could not be tried are told") {
     REQUIRE(to.ok());
     REQUIRE(to.value().append(write_record(record{})).ok());
   }
-  REQUIRE(write_not_tried(kept, {{"a", reason::child_died, "it\ndied"},
+  REQUIRE(write_not_tried(not_tried_file(kept), {{"a", reason::child_died, "it\ndied"},
                                  {"b", reason::io, "full"}})
               .ok());
   CHECK(has(run(here, "report kept").out, "2 outputs could not be tried"));
   CHECK(has(run(here, "report kept --json").out, "\"not_tried\":2"));
   CHECK(has(run(here, "report kept --markdown -").out,
             "2 outputs could not be tried"));
-  REQUIRE(write_not_tried(kept, {}).ok());
+  REQUIRE(write_not_tried(not_tried_file(kept), {}).ok());
   CHECK_FALSE(has(run(here, "report kept").out, "could not be tried"));
 }

@@ -322,6 +322,67 @@ TEST_CASE("resume: without room, what is done is kept") {
   for (const auto& [which, times] : all) CHECK(times == 1);
 }
 
+TEST_CASE("resume: a disk that is full, then read-only, then has room") {
+  const folder here;
+  here.write_prose(0, 120);
+  here.write(
+      "script",
+      "mount -t tmpfs -o size=32k none kept || exit 77\n"
+      "run() { n=$1; shift; '" SKILLBENCH_PROGRAM
+      "' run out --out kept --device ptx \"$@\" >out.$n 2>trouble.$n; echo $? "
+      ">code.$n; rm -rf kept.$n; cp -r kept kept.$n; }\n"
+      "run 1\n"
+      "mount -o remount,ro kept || exit 77\n"
+      "run 2 --resume\n"
+      "mount -o remount,rw,size=8m kept\n"
+      "run 3 --resume\n");
+  fs::create_directory(here.path / "kept");
+  const std::string command =
+      "cd '" + here.path.string() +
+      "' && unshare --map-root-user --mount sh script 2>unshare.said";
+  const int status = std::system(command.c_str());
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+    MESSAGE("not tried: no file system can be mounted here (",
+            here.read("unshare.said"), ")");
+    return;
+  }
+  CHECK(here.read("code.1") == "3\n");
+  has(here.read("trouble.1"), "No space left on device");
+  has(here.read("trouble.1"), "--resume goes on from there");
+  const auto full = kept_in(here, "kept.1");
+  CHECK(full.size() > 3);
+  CHECK(full.size() < 120);
+  CHECK(here.read("code.2") == "3\n");
+  has(here.read("trouble.2"), "Read-only file system");
+  CHECK(kept_in(here, "kept.2") == full);
+  CHECK(here.read("code.3") == "0\n");
+  const auto all = kept_in(here, "kept.3");
+  CHECK(all.size() == 120);
+  for (const auto& [which, times] : all) CHECK(times == 1);
+  for (const auto& [which, times] : full) CHECK(all.contains(which));
+}
+
+TEST_CASE("resume: a clock that jumps by years changes nothing") {
+  const folder here;
+  here.write_prose(0, 30);
+  here.write_slow(0, 3);
+  const std::string words = "run out --out kept --device ptx --cache cached "
+                            "--jobs 2 --resume";
+  const std::string jumping =
+      "LD_PRELOAD='" SKILLBENCH_TEST_DIR "/libjumping_clock.so'";
+  // The clock does jump where it is asked.
+  REQUIRE(std::system(("cd '" + here.path.string() + "' && " + jumping +
+                       " date +%Y >years; " + jumping + " date +%Y >>years")
+                          .c_str()) == 0);
+  const auto told = cli_kit::run(here, words, jumping);
+  CHECK(told.code == 0);
+  has(told.trouble, "33 of 33 judged: 0 correct, 33 not, 0 unjudged;");
+  CHECK(kept_in(here).size() == 33);
+  const auto again = cli_kit::run(here, words, jumping);
+  CHECK(again.code == 0);
+  has(again.out, "33 records in kept: 33 kept from before, none new\n");
+}
+
 TEST_CASE("resume: a folder that is removed at work is made again") {
   const folder here;
   here.write_slow(0, 6);

@@ -122,10 +122,18 @@ TEST_CASE("cli/progress: done, missed and time to go in one line") {
   now.left = 40;
   CHECK(words_of(now) ==
         "7 of 18 judged: 3 correct, 2 not, 2 unjudged; about 40 s to go");
+  now.elapsed = 5;
+  now.reached = {{outcome::correct, 3},
+                 {outcome::unjudged, 2},
+                 {outcome::wrong, 1},
+                 {outcome::does_not_compile, 1}};
+  CHECK(words_of(now) ==
+        "7 of 18 judged: 3 correct, 2 not, 2 unjudged; 1.4/s, about 40 s to "
+        "go; 1 does_not_compile, 1 wrong");
   now.faults = 1;
   now.done = 18;
   now.elapsed = 100;
-  CHECK(has(words_of(now), "1 could not be tried; took 1 min 40 s"));
+  CHECK(has(words_of(now), "1 could not be tried; 0.2/s, took 1 min 40 s; 1 does"));
 }
 
 TEST_CASE("cli/progress: what is kept from before is told apart") {

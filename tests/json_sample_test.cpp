@@ -66,3 +66,42 @@ TEST_CASE("json_sample: a sample that cannot be one is refused") {
   says(refusal(R"({"task": "t", "text": "", "model": 5})"), "at /model");
   says(refusal(R"({"task": "t", "text": "half)"), "line 1");
 }
+
+TEST_CASE("json_sample: what is written reads back the same") {
+  sample full;
+  full.id = "a-1";
+  full.model = "m";
+  full.arm = "with_skill";
+  full.skill = "s";
+  full.task = "t";
+  full.draw = -3;
+  full.pair = "p";
+  full.output = std::string("line\n\"quoted\"\0 \xc3\xa9", 19);
+  full.input_tokens = 7;
+  full.turns = 2;
+  full.cost_usd = 0.25;
+  full.seconds = 1.5;
+  sample least;
+  least.task = "t";
+  for (const sample& each : {full, least}) {
+    const std::string line = write_sample(each);
+    CHECK(line.find('\n') == std::string::npos);
+    const auto back = read_sample(line);
+    REQUIRE_MESSAGE(back.ok(), line);
+    CHECK(write_sample(back.value()) == line);
+    CHECK(back.value().output == each.output);
+    CHECK(back.value().id == each.id);
+    CHECK(back.value().pair == each.pair);
+    CHECK(back.value().draw == each.draw);
+    CHECK(back.value().input_tokens == each.input_tokens);
+    CHECK(back.value().output_tokens == each.output_tokens);
+    CHECK(back.value().turns == each.turns);
+    CHECK(back.value().cost_usd == each.cost_usd);
+    CHECK(back.value().seconds == each.seconds);
+  }
+  full.path = "raw/1.md";
+  const auto by_path = read_sample(write_sample(full, true));
+  REQUIRE(by_path.ok());
+  CHECK(by_path.value().path == "raw/1.md");
+  CHECK(by_path.value().output.empty());
+}

@@ -181,18 +181,18 @@ void for_each_opcode(std::string_view ptx, See see) {
   std::size_t at = 0;
   bool in_string = false;
   std::size_t start = 0;
-  const auto statement = [&](std::string_view words) {
+  const auto statement = [&](std::string_view rest) {
     const auto skip = [&] {
-      words.remove_prefix(
-          std::min(words.find_first_not_of(" \t\r\n"), words.size()));
+      rest.remove_prefix(
+          std::min(rest.find_first_not_of(" \t\r\n"), rest.size()));
     };
     skip();
-    if (words.starts_with('@')) {  // a predicate
-      words.remove_prefix(std::min(words.find_first_of(" \t"), words.size()));
+    if (rest.starts_with('@')) {  // a predicate
+      rest.remove_prefix(std::min(rest.find_first_of(" \t"), rest.size()));
       skip();
     }
-    if (words.empty() || words.front() < 'a' || words.front() > 'z') return;
-    see(words.substr(0, words.find_first_of(" \t\r\n[{(")));
+    if (rest.empty() || rest.front() < 'a' || rest.front() > 'z') return;
+    see(rest.substr(0, rest.find_first_of(" \t\r\n[{(")));
   };
   for (; at < text.size(); ++at) {
     if (text[at] == '"') in_string = !in_string;

@@ -5,6 +5,8 @@
 // Once    Samples with one key (key.hpp) are judged once, and each gets a record
 //         of its own. Those whose key an earlier run has a record of are not
 //         judged at all, however that one ended.
+// Killed  Who loses its worker to somebody else's kill is judged once more; the
+//         second time that is its own.
 // Order   `keep` has a record as soon as it is made. `take` has the results in
 //         the order of the samples, whatever the order in which they were
 //         made: same samples and seed, same records but for times.
@@ -23,6 +25,7 @@
 #include <deque>
 #include <exception>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <new>
@@ -39,6 +42,7 @@
 #include <skillbench/evaluate.hpp>
 #include <skillbench/family.hpp>
 #include <skillbench/fault.hpp>
+#include <skillbench/finding.hpp>
 #include <skillbench/record.hpp>
 #include <skillbench/reference.hpp>
 #include <skillbench/sample.hpp>
@@ -48,6 +52,7 @@ namespace skillbench {
 struct progress {
   std::size_t earlier = 0;  // samples with a record from before
   std::size_t all = 0, done = 0, correct = 0, unjudged = 0, faults = 0;  // others
+  std::map<outcome, std::size_t> reached;  // of those with a record
   double elapsed = 0.0;
   std::optional<double> left;  // a guess, once something is done
   reference_counts references;  // of the threads that have ended
@@ -100,13 +105,18 @@ struct board {
                                               const campaign_plan& how,
                                               reference_cache& references) {
   try {
-    auto on = how.make_device();
-    if (!on) return on.error();
-    plan each = how.each;
-    each.references = &references;
-    auto made = evaluate(given, known, *on.value(), each);
-    if (made && how.add) how.add(given, made.value());
-    return made;
+    for (bool again = false;; again = true) {
+      auto on = how.make_device();
+      if (!on && on.error().why == reason::child_died && !again) continue;
+      if (!on) return on.error();
+      plan each = how.each;
+      each.references = &references;
+      auto made = evaluate(given, known, *on.value(), each);
+      if (on.value()->killed() && !again) continue;
+      on.value().reset();  // what is added may need the GPU that it holds
+      if (made && how.add) how.add(given, made.value());
+      return made;
+    }
   } catch (const std::bad_alloc&) {
     return fault{reason::too_large,
                  given.path + ": there was not enough memory to judge it"};
@@ -195,6 +205,7 @@ class delivery {
     record& told = one.made.value();
     told.key = keys_[one.at];
     now_.done += 1 + one.repeats.size();
+    now_.reached[told.what] += 1 + one.repeats.size();
     if (told.what == outcome::correct) now_.correct += 1 + one.repeats.size();
     if (told.what == outcome::unjudged) now_.unjudged += 1 + one.repeats.size();
     keep(one.at, told);

@@ -405,7 +405,7 @@ class compile_cache {
     auto made = on.compile(asked);
     const double used = on.cpu_used() - before;
     // A toolkit that was replaced meanwhile would be kept under the old name.
-    if (is_lasting(made, used) && toolkit_.unchanged())
+    if (is_lasting(made, used) && !on.killed() && toolkit_.unchanged())
       (void)disk_->keep(key, written(made));
     return made;
   }
@@ -525,6 +525,7 @@ class cached_device final : public device {
   }
   [[nodiscard]] bool measures() const override { return on_->measures(); }
   [[nodiscard]] bool finished() const override { return on_->finished(); }
+  [[nodiscard]] bool killed() const override { return on_->killed(); }
   [[nodiscard]] double cpu_used() const override {
     return on_->cpu_used();
   }

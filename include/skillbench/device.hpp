@@ -130,6 +130,9 @@ struct job {
   // Of the host, over the CTAs of a launch; what a run tells is the same
   // whatever their number.
   std::int64_t threads = 1;
+  // Outputs whose bits are those of the last run that did not say this may be
+  // left out: of two runs of a case most are the same, and they are large.
+  bool only_other_bits = false;
 };
 
 // Exact counts over all launches of any job. Sectors are those of requests and
@@ -207,6 +210,9 @@ class device {
   }
   // True: nothing more can be asked of the process that this lives in.
   [[nodiscard]] virtual bool finished() const { return false; }
+  // True: its process was killed by somebody else, a person or a system without
+  // memory, which need not be what it was working on.
+  [[nodiscard]] virtual bool killed() const { return false; }
   // CPU time that it has used so far, in a process of its own; 0: not told.
   [[nodiscard]] virtual double cpu_used() const { return 0.0; }
 };

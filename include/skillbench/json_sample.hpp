@@ -1,5 +1,5 @@
 #pragma once
-// json_sample.hpp: a line of samples.jsonl to a sample.
+// json_sample.hpp: a line of samples.jsonl to a sample, and back.
 //
 // Layer   3. json_text.hpp reads the text. Layers 6 and 7 are its users.
 // Lenient Unknown keys are left alone, and `null` is as good as absent.
@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <skillbench/fault.hpp>
 #include <skillbench/json_text.hpp>
@@ -89,6 +90,30 @@ inline bool read_sample(reader& in, const value& from, sample& into) {
 // `output` what it says under "text". `arm` and `task` are not looked up.
 [[nodiscard]] inline result<sample> read_sample(std::string_view line) {
   return json_text::read_as<sample>(line, {}, nullptr, &json_text::read_sample);
+}
+
+// One line without its end that says the same of it, with its text, or with the
+// path of it. Bytes that are no UTF-8 do not come back as they were.
+[[nodiscard]] inline std::string write_sample(const sample& of,
+                                              bool by_path = false) {
+  using json_text::put;
+  json_text::json made;
+  put(made, "id", of.id);
+  put(made, "model", of.model);
+  put(made, "arm", of.arm);
+  put(made, "skill", of.skill);
+  put(made, "task", of.task);
+  made["draw"] = of.draw;
+  put(made, "pair", of.pair);
+  json_text::json tokens = json_text::json::object();
+  put(tokens, "input", of.input_tokens);
+  put(tokens, "output", of.output_tokens);
+  if (!tokens.empty()) made["tokens"] = std::move(tokens);
+  put(made, "turns", of.turns);
+  put(made, "cost_usd", of.cost_usd);
+  put(made, "seconds", of.seconds);
+  made[by_path ? "output" : "text"] = by_path ? of.path : of.output;
+  return json_text::line_of(made);
 }
 
 }  // namespace skillbench

@@ -170,11 +170,10 @@ struct not_tried {
   return folder + "/not_tried.jsonl";
 }
 
-// Keeps them beside the records, a JSON line each; what an earlier run left there
-// goes. No file where there is none.
+// Keeps them in a file, a JSON line each; what an earlier run left there goes. No
+// file where there is none.
 [[nodiscard]] inline result<done> write_not_tried(
-    const std::string& folder, const std::vector<not_tried>& all) {
-  const std::string path = not_tried_file(folder);
+    const std::string& path, const std::vector<not_tried>& all) {
   if (all.empty()) {
     ::unlink(path.c_str());
     return done{};
@@ -188,9 +187,8 @@ struct not_tried {
   return write_whole(path, text, whole_file::own);
 }
 
-// How many they are; 0 for a path that is no folder of records.
-[[nodiscard]] inline std::size_t count_not_tried(const std::string& folder) {
-  const std::string path = not_tried_file(folder);
+// Lines of a regular file that is no link; 0 for anything else.
+[[nodiscard]] inline std::size_t count_lines(const std::string& path) {
   const store_file::held in(::open(
       path.c_str(),
       O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
@@ -205,6 +203,11 @@ struct not_tried {
     lines += static_cast<std::size_t>(
         std::count(bytes.value().begin(), bytes.value().end(), '\n'));
   }
+}
+
+// How many they are; 0 for a path that is no folder of records.
+[[nodiscard]] inline std::size_t count_not_tried(const std::string& folder) {
+  return count_lines(not_tried_file(folder));
 }
 
 // ---- sources ------------------------------------------------------------------

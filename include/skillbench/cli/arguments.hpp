@@ -46,9 +46,22 @@ struct run_command {
   bool counters = false;
   bool hot = false, no_time = false;
   double sustained = 0;
+  bool tune = false;
+  std::int64_t tune_trials = 25;
   std::string suite;  // a file, "" for none
   bool allow_commands = false;
+  bool jobs_given = false;
+  bool slurm = false;
+  int chunk = 200;  // outputs a task
+  int gpus = -1;    // a task; -1: one where the device is a GPU
+  std::vector<std::string> sbatch;  // options for it
+  int slurm_task = 0;  // in a task of a job: its number
   cache_choice cache;
+};
+
+struct status_command {
+  std::string path;  // "" means the default folder
+  bool json = false;
 };
 
 struct check_command {
@@ -109,7 +122,7 @@ struct tune_command {
   std::string test_case;  // that is timed; "": the largest
   std::string out = "skillbench-tuning", t4;
   std::int64_t trials = 100, without_improvement = 0;
-  double seconds = 0;
+  double seconds = 0, target = 0;
   std::uint64_t seed = 1;
   int seeds = 100, jobs = 1;
   bool json = false, write = false;
@@ -155,7 +168,7 @@ struct said {
 };
 
 using command =
-    std::variant<run_command, check_command, families_command, prompt_command,
+    std::variant<run_command, status_command, check_command, families_command, prompt_command,
                  selftest_command, attack_command, doctor_command, ptx_command, tune_command,
                  skill_check_command, import_upskill_command, report_command, compare_command,
                  version_command, completion_command, said>;
@@ -234,6 +247,7 @@ struct words {
   CLI::App app{"skillbench judges the CUDA kernels that models wrote.",
                "skillbench"};
   run_command run;
+  status_command status;
   check_command check;
   families_command families;
   prompt_command prompt;
@@ -284,6 +298,15 @@ struct words {
     to_run->add_flag("--counters", run.counters,
                      "keep exact counts of the launches of each output's "
                      "largest public case in its record");
+    auto* const tunes = to_run->add_flag(
+        "--tune", run.tune,
+        "tune every correct output too, and say what the skill adds beyond that");
+    to_run
+        ->add_option("--tune-trials", run.tune_trials,
+                     "settings of an output that are tried at most (default: 25)")
+        ->type_name("N")
+        ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000}))
+        ->needs(tunes);
     auto* const by =
         to_run
             ->add_option("--suite", run.suite,
@@ -295,9 +318,39 @@ struct words {
                    "run the commands that the suite names, as you and with no "
                    "sandbox; without it they are not judged")
         ->needs(by);
-    to_run->add_flag("--json", run.json,
-                     "records as JSON lines on standard output and nothing "
-                     "else; kept in a folder only with --out or --resume");
+    auto* const as_json = to_run->add_flag(
+        "--json", run.json,
+        "records as JSON lines on standard output and nothing else; kept in a "
+        "folder only with --out or --resume");
+    auto* const slurm =
+        to_run
+            ->add_flag("--slurm", run.slurm,
+                       "write a job array for Slurm and submit it; its tasks "
+                       "judge what the folder has no record of, --jobs (else "
+                       "1) outputs at a time each")
+            ->excludes(as_json);
+    to_run
+        ->add_option("--chunk", run.chunk,
+                     "outputs that one task of the array judges, 50 to 500 for "
+                     "most clusters (default: 200)")
+        ->type_name("N")
+        ->check(CLI::Range(1, 100'000))
+        ->needs(slurm);
+    to_run
+        ->add_option("--gpus", run.gpus,
+                     "GPUs that a task asks Slurm for (default: 1 with --device "
+                     "cuda, else none)")
+        ->type_name("N")
+        ->check(CLI::Range(0, 64))
+        ->needs(slurm);
+    to_run
+        ->add_option("--sbatch", run.sbatch,
+                     "an option for sbatch, as --sbatch=--partition=gpu; may be "
+                     "given several times")
+        ->type_name("OPTION")
+        ->allow_extra_args(false)
+        ->needs(slurm);
+    to_run->add_option("--slurm-task", run.slurm_task, "")->group("");
     to_run->footer(
         "Examples:\n"
         "  skillbench run examples/outputs\n"
@@ -305,7 +358,18 @@ struct words {
         "  skillbench run outputs/ --jobs 8 --seed 7 --out results/monday "
         "--resume\n"
         "  skillbench run samples.jsonl --json | jq -r '[.id, .outcome] | "
-        "@tsv'");
+        "@tsv'\n"
+        "  skillbench run outputs/ --out results --slurm --jobs 8 "
+        "--sbatch=--time=2:00:00");
+
+    CLI::App* const to_status = app.add_subcommand(
+        "status", "say how far a folder of records is, and its Slurm jobs");
+    to_status
+        ->add_option("DIR", status.path,
+                     "folder of the records (default: skillbench-results)")
+        ->type_name("");
+    to_status->add_flag("--json", status.json, "as JSON");
+    to_status->footer("Examples:\n  skillbench status results");
 
     CLI::App* const to_check =
         app.add_subcommand("check", "judge one source and quote its lines");
@@ -624,6 +688,12 @@ struct words {
         ->type_name("N")
         ->check(CLI::Range(std::int64_t{0}, std::int64_t{1'000'000}));
     to_tune
+        ->add_option("--target", tune.target,
+                     "end once a setting reaches this share of what memory and "
+                     "arithmetic allow the case, as 0.8 (default: none)")
+        ->type_name("SHARE")
+        ->check(CLI::Range(0.0, 1.0));
+    to_tune
         ->add_option("--family", tune.family,
                      "what the source is for (default: what its manifest says)")
         ->type_name("NAME");
@@ -769,7 +839,11 @@ struct words {
 
   if (known.version || known.app.got_subcommand("version"))
     return version_command{};
-  if (known.app.got_subcommand("run")) return known.run;
+  if (known.app.got_subcommand("run")) {
+    known.run.jobs_given = known.app.get_subcommand("run")->count("--jobs") > 0;
+    return known.run;
+  }
+  if (known.app.got_subcommand("status")) return known.status;
   if (known.app.got_subcommand("check")) return known.check;
   if (known.app.got_subcommand("families")) return known.families;
   if (known.app.got_subcommand("prompt")) return known.prompt;

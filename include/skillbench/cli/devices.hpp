@@ -199,6 +199,7 @@ class devices {
     [[nodiscard]] result<run_report> run(const job& it) override {
       return child_->run(it);
     }
+    [[nodiscard]] bool killed() const override { return child_->killed(); }
     [[nodiscard]] double cpu_used() const override {
       return child_->cpu_used();
     }

@@ -233,6 +233,7 @@ class gpus {
     [[nodiscard]] std::string target() const override { return compiler_->target(); }
     [[nodiscard]] bool measures() const override { return true; }
     [[nodiscard]] std::string isolation() const override { return compiler_->isolation(); }
+    [[nodiscard]] bool killed() const override { return killed_ || compiler_->killed(); }
     [[nodiscard]] double cpu_used() const override { return compiler_->cpu_used(); }
     [[nodiscard]] result<image> compile(const compile_request& it) override { return compiler_->compile(it); }
 
@@ -260,7 +261,7 @@ class gpus {
       auto on = worker();
       if (!on) return on.error();
       auto told = on.value()->run(asked);
-      note(told.ok(), told.ok() ? &told.value().findings : nullptr);
+      note(*on.value(), told.ok() ? &told.value().findings : nullptr);
       if (!told) return told;
       auto& all = told.value().findings;
       all.insert(all.begin(), looked.value().findings.begin(), looked.value().findings.end());
@@ -271,14 +272,15 @@ class gpus {
       auto on = worker();
       if (!on) return on.error();
       auto told = on.value()->time(asked);
-      note(told.ok(), told.ok() ? &told.value().findings : nullptr);
+      note(*on.value(), told.ok() ? &told.value().findings : nullptr);
       return told;
     }
 
    private:
     // After trouble the worker is asked whether it is still there.
-    void note(bool fine, const std::vector<finding>* findings) {
-      if (!fine || (findings && !findings->empty())) seat_->suspect = true;
+    void note(const remote& on, const std::vector<finding>* findings) {
+      if (!findings || !findings->empty()) seat_->suspect = true;
+      killed_ = killed_ || on.killed();
     }
     [[nodiscard]] result<remote*> worker() {
       if (!seat_) {
@@ -302,7 +304,7 @@ class gpus {
     std::unique_ptr<device> compiler_;
     seat* seat_ = nullptr;
     std::string ptx_;
-    bool loaded_ = false;
+    bool loaded_ = false, killed_ = false;
   };
 
   remote_limits limits_;

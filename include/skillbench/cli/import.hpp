@@ -125,7 +125,7 @@ inline void print_imported(const imported_runs& told, stream& out) {
   std::vector<not_tried> lost;
   for (const unanswered_run& each : told.unanswered)
     lost.push_back({each.name, reason::not_found, each.why});
-  if (const auto written = write_not_tried(folder, lost); !written) {
+  if (const auto written = write_not_tried(not_tried_file(folder), lost); !written) {
     complain(written.error().what);
     return exit_code::broken;
   }

@@ -23,6 +23,7 @@
 #include <skillbench/cli/run.hpp>
 #include <skillbench/cli/selftest.hpp>
 #include <skillbench/cli/skill.hpp>
+#include <skillbench/cli/slurm.hpp>
 #include <skillbench/cli/text.hpp>
 #include <skillbench/cli/tune.hpp>
 #include <skillbench/cuda/library.hpp>
@@ -96,6 +97,8 @@ struct ptx_machine {
   if (const auto* one = std::get_if<doctor_command>(&asked))
     return tell(*one, out);
 
+  if (const auto* one = std::get_if<status_command>(&asked))
+    return tell(*one, out, trouble);
   if (const auto* one = std::get_if<report_command>(&asked))
     return tell(*one, out, trouble);
   if (const auto* one = std::get_if<compare_command>(&asked))

@@ -9,10 +9,11 @@
 
 #include <skillbench/campaign.hpp>
 #include <skillbench/cli/text.hpp>
+#include <skillbench/finding.hpp>
 
 namespace skillbench::cli {
 
-// "7 of 18 judged: 3 correct, 2 not, 2 unjudged; about 40 s to go"
+// "7 of 18 judged: 3 correct, 2 not, 2 unjudged; 1.4/s, about 8 s to go; 2 wrong"
 [[nodiscard]] inline std::string words_of(const progress& now) {
   const std::size_t failed = now.done - now.correct - now.unjudged - now.faults;
   std::string text =
@@ -20,13 +21,24 @@ namespace skillbench::cli {
   text += fmt::format("{} of {} judged: {} correct, {} not, {} unjudged",
                       now.done, now.all, now.correct, failed, now.unjudged);
   if (now.faults > 0) text += fmt::format(", {} could not be tried", now.faults);
+  text += "; ";
+  if (now.done > 0 && now.elapsed > 0) {
+    const double rate = static_cast<double>(now.done) / now.elapsed;
+    text += fmt::format("{:.{}f}/s, ", rate, rate < 0.1 ? 2 : rate < 10 ? 1 : 0);
+  }
   if (now.done == now.all)
-    text += "; took " + duration(now.elapsed);
+    text += "took " + duration(now.elapsed);
   else if (now.left)
-    text += "; about " + duration(*now.left) + " to go";
+    text += "about " + duration(*now.left) + " to go";
   else
-    text += "; " + duration(now.elapsed);
-  return text;
+    text += duration(now.elapsed);
+  // Last, where a narrow terminal cuts.
+  std::string kinds;
+  for (const auto& [what, count] : now.reached)
+    if (what != outcome::correct && what != outcome::unjudged)
+      kinds += fmt::format("{}{} {}", kinds.empty() ? "; " : ", ", count,
+                           name(what));
+  return text + kinds;
 }
 
 class progress_line {

@@ -9,7 +9,9 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,6 +22,7 @@
 #include <skillbench/cli/cache.hpp>
 #include <skillbench/cli/devices.hpp>
 #include <skillbench/cli/progress.hpp>
+#include <skillbench/cli/slurm.hpp>
 #include <skillbench/cli/summary.hpp>
 #include <skillbench/cli/text.hpp>
 #include <skillbench/earlier.hpp>
@@ -29,6 +32,8 @@
 #include <skillbench/records.hpp>
 #include <skillbench/samples.hpp>
 #include <skillbench/store.hpp>
+#include <skillbench/tune_journal.hpp>
+#include <skillbench/tune_output.hpp>
 
 namespace skillbench::cli {
 
@@ -41,10 +46,12 @@ struct run_folder {
   store kept;
   std::optional<earlier_records> earlier;  // only to resume
 
+  // `shared`: others on other machines write there too, and locks may not tell.
   [[nodiscard]] static result<run_folder> open(const std::string& path,
-                                               bool resume) {
+                                               bool resume,
+                                               bool shared = false) {
     // First what may be written: a repaired end is not read.
-    auto kept = resume ? store::resume(path) : store::open(path);
+    auto kept = resume && !shared ? store::resume(path) : store::open(path);
     if (!kept) return kept.error();
     run_folder made{std::move(kept).value(), std::nullopt};
     if (!resume) return made;
@@ -100,6 +107,45 @@ inline void shorten(record& told) {
   return text + std::to_string(written) + " new in " + file;
 }
 
+// What decides the verdict on a sample, judged on this machine; "" for a task that
+// nobody knows.
+[[nodiscard]] inline std::string key_for(const sample& of, std::string machine,
+                                         const run_command& asked,
+                                         const std::vector<family>& known,
+                                         const read_suite_file* by) {
+  const family* const asked_for = find_family(known, of.task);
+  if (asked_for == nullptr) return "";
+  // A record without counters is not one with them, nor is one that was
+  // judged by another suite.
+  if (asked.counters) machine += ", counters";
+  if (asked.tune)
+    machine += ", tuned in " + std::to_string(asked.tune_trials) + " trials";
+  if (by)
+    machine += ", suite " +
+               assertion_key(by->told, by->text, asked.allow_commands, of);
+  return verdict_key(of, *asked_for, machine, asked.seed);
+}
+
+// Samples that the folder has a record of, as far as this machine can tell; a task
+// looks again where it runs.
+[[nodiscard]] inline std::set<std::size_t> already_kept(
+    const std::string& folder, const std::vector<sample>& samples,
+    const run_command& asked, const std::vector<family>& known,
+    const read_suite_file* by) {
+  std::set<std::size_t> found;
+  const auto on = devices::open(asked.device, {"", true}, asked.isolation);
+  const auto earlier = earlier_records::read(folder);
+  if (!on || !earlier) return found;
+  const std::string machine = on.value()->machine();
+  for (std::size_t i = 0; i < samples.size(); ++i)
+    if (const auto key = key_for(samples[i], machine, asked, known, by);
+        !key.empty() && earlier.value().knows(key))
+      if (const auto one = earlier.value().find(key, samples[i]);
+          one && same_sample(one.value().of, samples[i]))
+        found.insert(i);
+  return found;
+}
+
 [[nodiscard]] inline exit_code tell(const run_command& asked,
                                     const std::vector<family>& known,
                                     stream& out, stream& trouble) {
@@ -133,6 +179,16 @@ inline void shorten(record& told) {
                               "id where it has none, is no task of theirs");
   }
 
+  const read_suite_file* const suite = by ? &*by : nullptr;
+  const std::string folder = asked.out.empty() ? default_folder : asked.out;
+  if (asked.slurm) {
+    const exit_code sent =
+        submit(asked, folder, given.samples,
+               already_kept(folder, given.samples, asked, known, suite), out,
+               trouble);
+    return sent == exit_code::fine ? code : sent;
+  }
+
   auto opened = devices::open(asked.device, asked.cache, asked.isolation);
   if (!opened) {
     complain(trouble, opened.error().what);
@@ -146,10 +202,9 @@ inline void shorten(record& told) {
 
   // Opened before anything is judged: a folder that cannot be written must not
   // cost an hour first.
-  const std::string folder = asked.out.empty() ? default_folder : asked.out;
   std::optional<run_folder> in;
   if (!asked.json || asked.resume || !asked.out.empty()) {
-    auto made = run_folder::open(folder, asked.resume);
+    auto made = run_folder::open(folder, asked.resume, asked.slurm_task > 0);
     if (!made) {
       complain(trouble, made.error().what + advice_on(made.error()));
       return exit_code::broken;
@@ -176,28 +231,40 @@ inline void shorten(record& told) {
   how.each.measure.sustained_seconds = asked.sustained;
   how.jobs = asked.jobs;
   how.make_device = [&] { return on.make(); };
-  how.key = [&](const sample& of) -> std::string {
-    const family* const asked_for = find_family(known, of.task);
-    if (asked_for == nullptr) return "";
-    // A record without counters is not one with them, nor is one that was
-    // judged by another suite.
-    std::string machine = on.machine() + (asked.counters ? ", counters" : "");
-    if (by)
-      machine += ", suite " + assertion_key(by->told, by->text,
-                                            asked.allow_commands, of);
-    return verdict_key(of, *asked_for, machine, asked.seed);
+  how.cancelled = [] { return stop_asked.load(); };
+  how.key = [&](const sample& of) {
+    return key_for(of, on.machine(), asked, known, suite);
   };
-  if (by) {
-    how.each.keep_ptx = true;
-    how.add = [&](const sample& of, record& told) {
-      judge_assertions(told, of, by->told, asked.allow_commands);
-    };
+  output_tuning search;
+  std::unique_ptr<tune_journal> journal;
+  if (asked.tune) {
+    search.trials = asked.tune_trials;
+    search.seed = asked.seed;
+    search.cold = !asked.hot;
+    search.machine = on.machine();
+    search.make_device = how.make_device;
+    search.cancelled = how.cancelled;
+    if (in) {
+      auto opened_journal = tune_journal::open(folder + "/tuning");
+      if (!opened_journal) {
+        complain(trouble, opened_journal.error().what);
+        return exit_code::broken;
+      }
+      journal = std::move(opened_journal).value();
+      search.journal = journal.get();
+      for (const fault& each : journal->troubles) complain(trouble, each.what);
+    }
   }
+  how.each.keep_ptx = by.has_value();
+  if (by || asked.tune)
+    how.add = [&](const sample& of, record& told) {
+      if (by) judge_assertions(told, of, by->told, asked.allow_commands);
+      if (asked.tune) tune_output(told, of, known, search);
+    };
   if (in && in->earlier) how.earlier = &*in->earlier;
   how.watch = [&](const progress& now) {
     if (now.all > 0) line.show(now);
   };
-  how.cancelled = [] { return stop_asked.load(); };
   how.stop = [&] { on.stop(); };
   how.keep = [&](record& told) -> result<done> {
     if (in) {
@@ -238,11 +305,19 @@ inline void shorten(record& told) {
     ended_by = judged.error();
   else
     references = judged.value().references;
+  if (journal)
+    if (const auto safe = journal->sync(); !safe && !ended_by)
+      ended_by = safe.error();
   if (in)
     if (const auto safe = in->kept.sync(); !safe && !ended_by)
       ended_by = safe.error();
   if (in)
-    if (const auto told = write_not_tried(folder, lost); !told && !ended_by)
+    if (const auto told = write_not_tried(
+            asked.slurm_task > 0
+                ? "not_tried-" + std::to_string(asked.slurm_task) + ".jsonl"
+                : not_tried_file(folder),
+            lost);
+        !told && !ended_by)
       ended_by = told.error();
   line.end();
   tell_caches(on.cache_words(), references, trouble);
@@ -253,6 +328,7 @@ inline void shorten(record& told) {
   if (!asked.json) {
     print_summary(records, out);
     print_assertions(records, out);
+    print_tuning(records, out);
     if (!on.no_gpu().empty() && !records.empty())
       for (const std::string& row : wrapped(
                printable("Judged on the PTX machine, speed not measured: " +

@@ -193,6 +193,7 @@ class remote final : public device {
     return ended_ ? cpu_at_end_ : process_.cpu_seconds();
   }
   [[nodiscard]] double cpu_used() const override { return cpu_seconds(); }
+  [[nodiscard]] bool killed() const override { return killed_; }
   [[nodiscard]] pid_t process_id() const noexcept { return process_.id(); }
 
  private:
@@ -230,7 +231,7 @@ class remote final : public device {
 
     const wire::frame& answer = got.value();
     if (answer.kind == wire::message::trouble) {
-      auto told = wire::decode<wire::refusal>(answer.payload);
+      auto told = wire::decode<wire::refusal>(answer.payload());
       if (!told)
         return ended(told.error().why, stage, told.error().what, limit);
       return std::move(told).value().held;
@@ -238,7 +239,7 @@ class remote final : public device {
     if (answer.kind != kind)
       return ended(reason::child_protocol, stage,
                    "its answer is of another kind than the request", limit);
-    auto made = wire::decode<T>(answer.payload);
+    auto made = wire::decode<T>(answer.payload());
     if (!made)
       return ended(made.error().why, stage, made.error().what, limit);
     return made;
@@ -253,6 +254,10 @@ class remote final : public device {
       (void)process_.wait(deadline::in(2));
     cpu_at_end_ = process_.cpu_seconds();  // nobody knows once it is reaped
     const child_end how = process_.stop();
+    // Nothing that it does itself ends so: its limits of time and memory say
+    // SIGXCPU and SIGABRT.
+    killed_ = why == reason::child_died && !how.stopped_by_us &&
+              how.signal == SIGKILL;
 
     std::string what = "the worker " + program_ + ", at " + stage + ": ";
     if (why == reason::child_timed_out)
@@ -311,6 +316,7 @@ class remote final : public device {
   wire::greeting_text greeting_;
   std::optional<fault> ended_;
   double cpu_at_end_ = 0.0;
+  bool killed_ = false;
 };
 
 }  // namespace skillbench
