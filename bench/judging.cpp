@@ -88,7 +88,9 @@ class measured final : public device {
   measured(std::unique_ptr<remote> of, shares& into)
       : of_(std::move(of)), into_(into) {}
   ~measured() override {
-    look();
+    into_.worker = std::max(into_.worker, of_->cpu_seconds());
+    into_.peak_kilobytes =  // the largest it ever was
+        std::max(into_.peak_kilobytes, peak_of(of_->process_id()));
     of_.reset();
   }
   measured(const measured&) = delete;
@@ -99,21 +101,18 @@ class measured final : public device {
   [[nodiscard]] result<image> compile(const compile_request& it) override {
     const double before = of_->cpu_seconds();
     auto made = of_->compile(it);
-    look();
     if (made) into_.nvrtc += of_->cpu_seconds() - before;
     return made;
   }
   [[nodiscard]] result<done> load(const std::string& ptx) override {
     const double before = of_->cpu_seconds();
     auto made = of_->load(ptx);
-    look();
     if (made) into_.machine += of_->cpu_seconds() - before;
     return made;
   }
   [[nodiscard]] result<run_report> run(const job& it) override {
     const double before = of_->cpu_seconds();
     auto told = of_->run(it);
-    look();
     // A run that was given up was the machine's work as well.
     into_.machine += told ? told.value().cpu_seconds
                           : of_->cpu_seconds() - before;
@@ -121,11 +120,6 @@ class measured final : public device {
   }
 
  private:
-  void look() {
-    into_.worker = std::max(into_.worker, of_->cpu_seconds());
-    into_.peak_kilobytes =
-        std::max(into_.peak_kilobytes, peak_of(of_->process_id()));
-  }
   std::unique_ptr<remote> of_;
   shares& into_;
 };

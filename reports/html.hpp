@@ -26,12 +26,14 @@
 #include <utility>
 #include <vector>
 
+#include <skillbench/attribution.hpp>
 #include <skillbench/effect.hpp>
 #include <skillbench/finding.hpp>
 #include <skillbench/json_effect.hpp>
 #include <skillbench/json_record.hpp>
 #include <skillbench/json_text.hpp>
 #include <skillbench/json_timing.hpp>
+#include <skillbench/json_tuning.hpp>
 #include <skillbench/record.hpp>
 #include <skillbench/reports/page_asset.hpp>
 #include <skillbench/timing.hpp>
@@ -48,6 +50,7 @@ struct html_limits {
   std::size_t source_bytes = 64 * 1024; // of one source
   std::size_t all_source_bytes = std::size_t{64} << 20;  // then no more
   std::size_t roofs = 4000;             // timed cases drawn under their roof
+  std::size_t tuned = 400;              // outputs drawn as they came and tuned
   std::size_t not_tried = 0;            // outputs that left no record
 };
 
@@ -113,8 +116,7 @@ using json_text::json;
   json made = {{"reason", one.reason}, {"device", one.device},
                {"seed", one.seed}, {"speed", one.speed},
                {"source_hash", one.source_hash}};
-  made["setting"] = json::object();
-  for (const auto& [key, value] : one.chosen) made["setting"][key] = value;
+  made["setting"] = json_text::setting_object(one.chosen);
   made["findings"] = json::array();
   for (std::size_t i = 0; i < std::min(limits.findings, one.findings.size());
        ++i)
@@ -130,6 +132,7 @@ using json_text::json;
   if (one.against_baseline)
     made["speedup"] = {{"times", one.against_baseline->times},
                        {"predicted", one.against_baseline->predicted}};
+  if (one.tuning) made["tuning"] = json_text::write(*one.tuning);
   made["timings"] = json::array();
   for (const timed_case& each : one.timings) {
     made["timings"].push_back(json_text::write(each));
@@ -164,6 +167,27 @@ using json_text::json;
           {"reached", seen.operations}, {"share", seen.share},
           {"peak_bytes", of.peak_bytes},
           {"peak_operations", of.peak_operations}};
+}
+
+// How fast tuned outputs are, as they came and tuned, in multiples of their
+// family's baseline: not more of them than are drawn.
+[[nodiscard]] inline json tuned_outputs(std::span<const record> records,
+                                        const html_limits& limits) {
+  json made = json::array();
+  for (std::size_t i = 0; i < records.size() && made.size() < limits.tuned; ++i)
+    if (const auto speed = tuned_speed_of(records[i]))
+      made.push_back({{"output", i},
+                      {"as_it_came", speed->as_it_came},
+                      {"tuned", speed->tuned},
+                      {"time", name(records[i].tuning->clock)}});
+  return made;
+}
+
+[[nodiscard]] inline json attributed(std::span<const record> records) {
+  json made = json::array();
+  for (const attribution& each : attributions_of(records))
+    made.push_back({{"skill", each.skill}, {"words", words_of(each)}});
+  return made;
 }
 
 // Words that many records share, as numbers.
@@ -259,6 +283,8 @@ class word_list {
   for (const effect& each : effects)
     data["effects"].push_back(json_text::write(each));
   data["roofs"] = std::move(roofs);
+  data["tuned"] = html_text::tuned_outputs(records, limits);
+  data["attribution"] = html_text::attributed(records);
   data["outputs"] = std::move(outputs);
   data["sources"] = std::move(sources);
 

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <map>
 #include <span>
@@ -19,10 +20,12 @@
 #include <tuple>
 #include <vector>
 
+#include <skillbench/attribution.hpp>
 #include <skillbench/effect.hpp>
 #include <skillbench/finding.hpp>
 #include <skillbench/record.hpp>
 #include <skillbench/rungs.hpp>
+#include <skillbench/tuning.hpp>
 
 namespace skillbench {
 
@@ -166,6 +169,57 @@ namespace markdown_words {
     text += "| " + cell(each.what, limits.reason_bytes) + " | " +
             counted(each.with) + " | " + counted(each.without) + " |\n";
   return text + "\n";
+}
+
+// What tuning came to, output by output, and what a skill adds beyond it; ""
+// where nothing was tuned.
+[[nodiscard]] inline std::string markdown_tuning(
+    std::span<const record> records, std::uint64_t seed = 1,
+    const markdown_limits& limits = {}) {
+  using markdown_words::cell;
+  using markdown_words::code_span;
+  std::string rows;
+  std::size_t told = 0, left = 0;
+  char speeds[64];
+  for (const record& one : records) {
+    const auto speed = tuned_speed_of(one);
+    if (!speed) continue;
+    if (told == limits.reasons) {
+      ++left;
+      continue;
+    }
+    ++told;
+    std::snprintf(speeds, sizeof speeds, "%.2f | %.2f", speed->as_it_came,
+                  speed->tuned);
+    const tuning_told& it = *one.tuning;
+    std::uint64_t failed = 0;
+    for (const tuning_failures& each : it.failures) failed += each.count;
+    rows += "| " +
+            cell(one.of.id.empty() ? one.of.path : one.of.id,
+                 limits.name_bytes) +
+            " | " + speeds + " | " + std::to_string(it.trials.size()) + " | " +
+            std::to_string(failed) + " | " +
+            cell(!it.not_tuned.empty() ? it.not_tuned
+                 : it.best             ? setting_words(it.best_setting)
+                                       : "none is right",
+                 limits.reason_bytes) +
+            " |\n";
+  }
+  if (rows.empty()) return "";
+  std::string text =
+      "### Tuning\n\nSpeed as a multiple of the family's baseline.\n\n"
+      "| output | as it came | tuned | trials | failed | best setting |\n"
+      "| --- | ---: | ---: | ---: | ---: | --- |\n" +
+      rows + "\n";
+  if (left > 0) text += "and " + std::to_string(left) + " more\n\n";
+  for (const attribution& each : attributions_of(records, seed)) {
+    if (!each.skill.empty())
+      text += code_span(each.skill, limits.name_bytes) + ": ";
+    for (const std::string& said : words_of(each)) text += said + " ";
+    text.back() = '\n';
+    text += "\n";
+  }
+  return text;
 }
 
 [[nodiscard]] inline std::string markdown_report(

@@ -126,6 +126,32 @@ TEST_CASE("compile: braces that are no mark stay") {
   CHECK(marks_of("{{A}}") == std::vector<std::string>{"A"});
 }
 
+TEST_CASE("compile: strings and booleans are tunables like any other") {
+  const std::vector<tunable> tune{
+      {"L", {std::string("row"), std::string("float4 *")}}, {"N", {1, 2}},
+      {"FAST", {true, false}}, {"M", {std::string("x"), std::string("y")}}};
+  const auto first = [&](std::vector<std::string> constraints) {
+    return default_setting(tuned(tune, std::move(constraints)), element::f32)
+        .value();
+  };
+  CHECK((first({}) == setting{{"L", "row"}, {"N", 1}, {"FAST", true}, {"M", "x"}}));
+  CHECK((first({"!FAST"})[2].second == tuning_value(false)));
+  CHECK((first({"L != 'row'", "N == 2 || FAST", "M == 'y'"}) ==
+         setting{{"L", "float4 *"}, {"N", 1}, {"FAST", true}, {"M", "y"}}));
+  CHECK((first({"FAST + N == 2", "M == 'y'", "!FAST"}) ==
+         setting{{"L", "row"}, {"N", 2}, {"FAST", false}, {"M", "y"}}));
+  const auto sum = default_setting(tuned(tune, {"L + 1"}), element::f32);
+  REQUIRE_FALSE(sum.ok());
+  CHECK(sum.error().what.find("`L` is a text") != std::string::npos);
+
+  const auto made =
+      plan_compile(with_source("int x;\n", {"k<{T}, {FAST}, {L}>"}),
+                   {{"L", "row"}, {"FAST", false}, {"M", "a b"}, {"B", true}},
+                   element::f32);
+  CHECK(made.entries == std::vector<std::string>{"k<float, false, row>"});
+  CHECK(made.source == "#define M a b\n#define B true\n#line 1\nint x;\n");
+}
+
 TEST_CASE("compile: every launch has an entry, in order") {
   const auto made = plan_compile(
       with_source("int x;\n", {"a<{T}>", "b<{N}>", "a<{T}>"}), {{"N", 3}},

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <limits>
 #include <string>
+#include <vector>
 
 #include <skillbench/expression.hpp>
 
@@ -54,6 +55,36 @@ constexpr auto least = std::numeric_limits<std::int64_t>::min();
 const std::string least_text = "(-9223372036854775807 - 1)";
 
 }  // namespace
+
+TEST_CASE("expression: a text goes with == and != and nothing else") {
+  bindings known = {{"N", 2}};
+  known.texts = {{"LAYOUT", "row"}, {"other", "it's"}};
+  const auto of = [&](const std::string& text) {
+    const auto made = expression::parse(text);
+    REQUIRE_MESSAGE(made.ok(), text);
+    return made.value().evaluate(known);
+  };
+  CHECK(of("LAYOUT == 'row'").value() == 1);
+  CHECK(of("LAYOUT=='column'").value() == 0);
+  CHECK(of("LAYOUT != 'row'").value() == 0);
+  CHECK(of("LAYOUT != \"col\"").value() == 1);
+  CHECK(of("other == \"it's\"").value() == 1);
+  CHECK(of("LAYOUT == ''").value() == 0);
+  CHECK(of("LAYOUT == 'row' ? 10 * N : 5").value() == 20);
+  CHECK(of("N > 5 || LAYOUT == 'row' && N == 2").value() == 1);
+  CHECK(of("!(LAYOUT == 'row')").value() == 0);
+  // What is not needed is not evaluated.
+  CHECK(of("N == 2 || NONE == 'x'").value() == 1);
+  says(of("LAYOUT + 1").error().what, "`LAYOUT` is a text");
+  says(of("N == 'row'").error().what, "`N` is held against a text");
+  says(of("NONE == 'row'").error().what, "`NONE` is held against a text");
+  says(refused("LAYOUT == 'row"), "has no end");
+  says(refused("'row' == LAYOUT"), "expected");
+  says(refused("LAYOUT < 'row'"), "expected");
+  says(refused("LAYOUT == 'row' == 'x'"), "expected");
+  CHECK(expression::parse("LAYOUT == 'row' && N > 1").value().names() ==
+        std::vector<std::string>{"LAYOUT", "N"});
+}
 
 TEST_CASE("expression: the default is the constant 0") {
   CHECK(expression().evaluate({}).value() == 0);

@@ -60,8 +60,8 @@ TEST_CASE("json_manifest: a manifest as the contract shows it") {
   CHECK(it.launches[0].shared_bytes.text() == "4 * BLOCK");
   REQUIRE(it.tune.size() == 2);
   CHECK(it.tune[0].name == "BLOCK");  // as written, not sorted
-  CHECK(it.tune[0].values == std::vector<std::int64_t>{128, 256, 512});
-  CHECK(it.tune[1].values == std::vector<std::int64_t>{-1});
+  CHECK((it.tune[0].values == std::vector<tuning_value>{128, 256, 512}));
+  CHECK((it.tune[1].values == std::vector<tuning_value>{-1}));
   CHECK(it.constraints.size() == 1);
   CHECK(it.require.size() == 1);
   REQUIRE(it.scratch.size() == 1);
@@ -134,17 +134,36 @@ TEST_CASE("json_manifest: wrong types say what was found and what expected") {
   says(refused(changed(with(""), "[32]", "[{}]")), "found an empty object");
   says(refused(with(R"("tune": [])")), "expected an object of tunables");
   says(refused(with(R"("tune": {"A": 1})")), "at /tune/A: found 1");
-  says(refused(with(R"("tune": {"A": [true]})")), "found true");
-  says(refused(with(R"("tune": {"A": ["1"]})")), "found \"1\"");
+  says(refused(with(R"("tune": {"A": [1.5]})")), "an integer, a string or a boolean");
+  says(refused(with(R"("tune": {"A": [null]})")), "found null");
   says(refused(with(R"("tune": {"A": [9223372036854775808]})")), "64 bits");
   says(refused(with(R"("tune": {"2A": [1]})")), "is no name of a tunable");
   says(refused(with(R"("scratch": {"a b": 1})")), "is no name of scratch");
   says(refused(with(R"("scratch": ["a"])")), "an object of names");
   says(refused(with(R"("require": "cols")")), "an array of expressions");
-  CHECK(read(with(R"("tune": {"A": [9223372036854775807,
+  CHECK((read(with(R"("tune": {"A": [9223372036854775807,
 -9223372036854775808]})"))
-            .tune[0]
-            .values[1] == std::numeric_limits<std::int64_t>::min());
+             .tune[0]
+             .values[1] ==
+         tuning_value(std::numeric_limits<std::int64_t>::min())));
+}
+
+TEST_CASE("json_manifest: tunables are integers, strings or booleans, of one kind each") {
+  const manifest it = read(with(
+      R"("tune": {"A": ["row", "a, b"], "B": [true, false], "C": [3]})"));
+  REQUIRE(it.tune.size() == 3);
+  CHECK((it.tune[0].values ==
+         std::vector<tuning_value>{std::string("row"), std::string("a, b")}));
+  CHECK((it.tune[1].values == std::vector<tuning_value>{true, false}));
+  CHECK((it.tune[2].values == std::vector<tuning_value>{3}));
+  says(refused(with(R"("tune": {"A": [1, true]})")), "of several kinds");
+  says(refused(with(R"("tune": {"A": ["1", 1]})")), "of several kinds");
+  // A value becomes one line of the source and ends there.
+  says(refused(with(R"("tune": {"A": ["x\n#define y"]})")), "control character");
+  says(refused(with(R"("tune": {"A": ["x\\"]})")), "backslash");
+  says(refused(with(R"("tune": {"A": [""]})")), "empty string");
+  says(refused(with(R"("tune": {"A": [")" + repeat("x", 257) + "\"]}")),
+       "at most 256");
 }
 
 TEST_CASE("json_manifest: clusters and tensor maps") {

@@ -108,6 +108,28 @@ record made(draws_of_seed& random, int model, int task, bool with, int draw,
         }
       one.timings.push_back(timed);
     }
+  if (right && draw <= 3) {
+    tuning_told& tuned = one.tuning.emplace();
+    tuned.test_case = "cols_1" + words;
+    tuned.element_types = {"half", "float"};
+    tuned.strategy = "portfolio";
+    tuned.ended = "trials";
+    tuned.settings = 96;
+    tuned.baseline_nanoseconds = 9000;
+    tuned.limit_nanoseconds = 900;
+    tuned.first = {{"threads" + words, 128}};
+    tuned.trials = {{4000.0, "correct"}, {std::nullopt, "wrong"},
+                    {3000.0, "correct"}, {5000.0, "correct"},
+                    {std::nullopt, "does_not_fit"}, {2500.0, "correct"}};
+    tuned.best = 5;
+    tuned.best_setting = {{"threads" + words, 256}};
+    tuned.over_default = with ? tuned_ratio{1.6, 1.5, 1.7} : tuned_ratio{1.6, {}, {}};
+    tuned.over_runner_up = tuned_ratio{1.2, {}, {}};
+    tuned.runner_up = {{"threads" + words, 64}};
+    tuned.failures = {{"wrong", 1, {{"threads" + words, 96}}, "it is" + words},
+                      {"does_not_fit", 1, {{"threads" + words, 2048}}, ""}};
+    tuned.importance = {{"threads" + words, 0.8}, {"unroll", 0.1}};
+  }
   one.chosen.emplace_back("threads" + words, 128);
   counted_launch counted;
   counted.test_case = "cols_1";

@@ -24,6 +24,16 @@ TEST_CASE("tune_kernel: the chosen values stand first, all else as it was") {
   CHECK(with_defaults(source, {}).value() == source);
 }
 
+TEST_CASE("tune_kernel: strings and booleans are written back as they stand") {
+  const std::string text =
+      "{\"tune\": {\"L\": [\"a, ]\", \"b\"], \"F\": [false, true]}}";
+  CHECK(with_defaults(text, {{"L", "b"}, {"F", true}}).value() ==
+        "{\"tune\": {\"L\": [\"b\", \"a, ]\"], \"F\": [true, false]}}");
+  CHECK(with_defaults(text, {{"L", "a, ]"}, {"F", false}}).value() == text);
+  CHECK_FALSE(with_defaults(text, {{"L", "c"}}).ok());
+  CHECK_FALSE(with_defaults("{\"tune\": {\"L\": [\"a", {{"L", "a"}}).ok());
+}
+
 TEST_CASE("tune_kernel: values that are not there are not written") {
   CHECK_FALSE(with_defaults(source, {{"BLOCK", 64}}).ok());
   CHECK_FALSE(with_defaults(source, {{"OTHER", 1}}).ok());

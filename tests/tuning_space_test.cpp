@@ -256,3 +256,29 @@ TEST_CASE("tuning_space: a manifest's constraints see the element type") {
   CHECK(tuning_space::of(asked, element::f32).value().size() == 1);
   CHECK(tuning_space::of(asked, element::f16).value().size() == 2);
 }
+
+TEST_CASE("tuning_space: a manifest's strings and booleans, with constraints over them") {
+  manifest asked;
+  asked.tune = {{"L", {std::string("row"), std::string("column")}},
+                {"FAST", {true, false}},
+                {"N", {1, 2, 4}}};
+  for (const char* text : {"L == 'row' || N > 1", "!FAST || N < 4"}) {
+    auto made = expression::parse(text);
+    REQUIRE(made.ok());
+    asked.constraints.push_back(std::move(made).value());
+  }
+  const auto made = tuning_space::of(asked, element::f32);
+  REQUIRE(made.ok());
+  // row: 2 fast, 3 slow; column: 1 fast, 2 slow.
+  CHECK(made.value().size() == 8);
+  for (std::uint64_t i = 0; i < 8; ++i) {
+    const tuning_point at = made.value().at(i);
+    CHECK((at[0] == 0 || at[2] > 0));
+    CHECK((at[1] == 1 || at[2] < 2));
+  }
+  auto none = expression::parse("L == 'diagonal'");
+  asked.constraints.push_back(std::move(none).value());
+  const auto empty = tuning_space::of(asked, element::f32);
+  REQUIRE_FALSE(empty.ok());
+  CHECK(empty.error().what.find("`L == 'diagonal'`") != std::string::npos);
+}

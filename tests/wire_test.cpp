@@ -389,7 +389,7 @@ TEST_CASE("wire: a frame carries its payload") {
     const auto got = wire::receive_frame(from, wire::most_frame_bytes);
     REQUIRE(got.ok());
     CHECK(got.value().kind == wire::message::run);
-    CHECK(got.value().payload == payload);
+    CHECK(got.value().payload() == payload);
     CHECK(from.at == from.bytes.size());
   }
 }

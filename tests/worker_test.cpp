@@ -33,6 +33,9 @@ class small_device final : public device {
   [[nodiscard]] result<run_report> run(const job& asked) override {
     run_report told;
     told.counted.barriers = asked.seed;
+    for (const buffer& each : asked.buffers)  // as an input would be filled
+      told.outputs.push_back({static_cast<std::int64_t>(told.outputs.size()),
+                              each.name + std::to_string(each.seed), 0});
     return told;
   }
   std::string loaded;
@@ -88,7 +91,7 @@ struct served {
   [[nodiscard]] fault trouble() const {
     const wire::frame got = answer();
     REQUIRE(got.kind == wire::message::trouble);
-    const auto told = wire::decode<wire::refusal>(got.payload);
+    const auto told = wire::decode<wire::refusal>(got.payload());
     REQUIRE(told.ok());
     return told.value().held;
   }
@@ -103,7 +106,7 @@ std::string source(const std::string& text) {
 TEST_CASE("worker: it says which device it serves") {
   served one;
   one.ask(wire::message::greeting, "");
-  const auto told = wire::decode<wire::greeting_text>(one.answer().payload);
+  const auto told = wire::decode<wire::greeting_text>(one.answer().payload());
   REQUIRE(told.ok());
   CHECK(told.value().build == version);
   CHECK(told.value().device == "small");
@@ -113,22 +116,48 @@ TEST_CASE("worker: it says which device it serves") {
 TEST_CASE("worker: compile, load and run reach the device, in order") {
   served one;
   one.ask(wire::message::compile, source("text"));
-  const auto made = wire::decode<image>(one.answer().payload);
+  const auto made = wire::decode<image>(one.answer().payload());
   REQUIRE(made.ok());
   CHECK(made.value().log == "log of text");
 
   one.ask(wire::message::load, wire::encode(wire::text{"some PTX"}));
   const wire::frame loaded = one.answer();
   CHECK(loaded.kind == wire::message::load);
-  CHECK(loaded.payload.empty());
+  CHECK(loaded.payload().empty());
   CHECK(one.on.loaded == "some PTX");
 
   job asked;
   asked.seed = 11;
   one.ask(wire::message::run, wire::encode(asked));
-  const auto told = wire::decode<run_report>(one.answer().payload);
+  const auto told = wire::decode<run_report>(one.answer().payload());
   REQUIRE(told.ok());
   CHECK(told.value().counted.barriers == 11);
+}
+
+TEST_CASE("worker: outputs with the bits of the last full run may be left out") {
+  served one;
+  const auto outputs_of = [&](std::vector<std::uint64_t> seeds, bool other) {
+    job asked;
+    asked.only_other_bits = other;
+    for (const std::uint64_t seed : seeds) {
+      asked.buffers.emplace_back().name = "y";
+      asked.buffers.back().seed = seed;
+    }
+    one.ask(wire::message::run, wire::encode(asked));
+    auto told = wire::decode<run_report>(one.answer().payload());
+    REQUIRE(told.ok());
+    std::string all;
+    for (const output_bytes& each : told.value().outputs)
+      all += std::to_string(each.buffer) + "=" + each.bytes + " ";
+    return all;
+  };
+  CHECK(outputs_of({1, 2}, true) == "0=y1 1=y2 ");   // there was none before
+  CHECK(outputs_of({1, 2}, false) == "0=y1 1=y2 ");  // all were asked for
+  CHECK(outputs_of({1, 2}, true) == "");
+  CHECK(outputs_of({1, 3}, true) == "1=y3 ");
+  CHECK(outputs_of({2, 1}, true) == "0=y2 1=y1 ");   // of another buffer
+  // Held against the full run, not against the one before.
+  CHECK(outputs_of({1, 3}, true) == "1=y3 ");
 }
 
 TEST_CASE("worker: a fault travels as a fault, and the next request is served") {

@@ -9,7 +9,6 @@
 #include <functional>
 #include <optional>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include <skillbench/fault.hpp>
@@ -44,8 +43,7 @@ struct searched {
   for (std::size_t i = 0; i < at.size(); ++i) {
     const tuning_parameter& each = space.parameters()[i];
     if (each.name == "sizeof_T") continue;  // no tunable
-    if (const auto* whole = std::get_if<std::int64_t>(&each.values[at[i]]))
-      made.emplace_back(each.name, *whole);
+    made.emplace_back(each.name, each.values[at[i]]);
   }
   return made;
 }
@@ -59,7 +57,7 @@ struct searched {
     for (const auto& [name, value] : wanted)
       if (name == each.name)
         for (std::size_t v = 0; v < each.values.size(); ++v)
-          if (each.values[v] == tuning_value(value)) place = v;
+          if (each.values[v] == value) place = v;
     if (place == each.values.size()) return std::nullopt;
     at.push_back(static_cast<std::uint16_t>(place));
   }

@@ -62,10 +62,11 @@ inline constexpr double float_unit = 0x1p-24;  // u
 // e of the block, see above; 0 when no element takes part.
 [[nodiscard]] inline double yardstick_error(const reference_rows& told,
                                             element type) noexcept {
+  const ulp_of step_at(type);
   double squares = 0.0;
   std::size_t counted = 0;
   for (std::size_t i = 0; i < told.expected.size(); ++i) {
-    const double natural = std::max(ulp(type, told.expected[i]),
+    const double natural = std::max(step_at(told.expected[i]),
                                     float_unit * told.condition[i]);
     const double share =
         (told.yardstick[i] - told.expected[i]) / natural;
@@ -94,8 +95,9 @@ inline constexpr double float_unit = 0x1p-24;  // u
                  "the factor c of a tolerance is negative or not finite"};
 
   const double e = yardstick_error(told, type);
+  const ulp_of step_at(type);
   for (std::size_t i = 0; i < count; ++i) {
-    const double step = ulp(type, told.expected[i]);
+    const double step = step_at(told.expected[i]);
     const double movable = float_unit * told.condition[i];
     const double usual = e * std::max(step, movable);
     bound[i] = std::isfinite(told.expected[i])

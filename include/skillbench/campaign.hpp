@@ -113,6 +113,7 @@ struct board {
       each.references = &references;
       auto made = evaluate(given, known, *on.value(), each);
       if (on.value()->killed() && !again) continue;
+      on.value().reset();  // what is added may need the GPU that it holds
       if (made && how.add) how.add(given, made.value());
       return made;
     }

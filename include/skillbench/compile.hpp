@@ -14,6 +14,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include <skillbench/candidate.hpp>
@@ -28,7 +29,12 @@ inline constexpr std::int64_t most_combinations = 1'000'000;
 
 // What a manifest's expressions can name besides the task's integers.
 [[nodiscard]] inline bindings names_of(const setting& chosen, element type) {
-  bindings made(chosen.begin(), chosen.end());
+  bindings made;
+  for (const auto& [name, value] : chosen)
+    if (const auto* const text = std::get_if<std::string>(&value))
+      made.texts.emplace_back(name, *text);
+    else if (const auto number = number_of(value))
+      made.emplace_back(name, static_cast<std::int64_t>(*number));
   made.emplace_back("sizeof_T", static_cast<std::int64_t>(size_of(type)));
   return made;
 }
@@ -68,9 +74,16 @@ inline constexpr std::int64_t most_combinations = 1'000'000;
                    "no combination of the tunables satisfies the constraints"};
     ++at[turn - 1];
     std::fill(at.begin() + static_cast<std::ptrdiff_t>(turn), at.end(), 0);
-    for (std::size_t i = turn - 1; i < at.size(); ++i) {
-      chosen[i].second = asked.tune[i].values[at[i]];
-      known[i].second = chosen[i].second;
+    // Values of one tunable are of one kind, so each has its place.
+    std::size_t numbers = 0, texts = 0;
+    for (std::size_t i = 0; i < at.size(); ++i) {
+      tuning_value& now = chosen[i].second;
+      if (i >= turn - 1) now = asked.tune[i].values[at[i]];
+      if (const auto* const text = std::get_if<std::string>(&now))
+        known.texts[texts++].second = *text;
+      else
+        known[numbers++].second =
+            static_cast<std::int64_t>(number_of(now).value_or(0));
     }
   }
   return fault{reason::bad_input,
@@ -121,7 +134,7 @@ inline constexpr std::int64_t most_combinations = 1'000'000;
                          [&](const auto& each) { return each.first == inside; });
         if (inside == "T" || named != chosen.end()) {
           made += inside == "T" ? std::string(cuda_name(type))
-                                : std::to_string(named->second);
+                                : text_of(named->second);
           at = end;
           continue;
         }
@@ -222,7 +235,7 @@ struct source_place {
     if (is_identifier(name) &&
         std::find(in_entries.begin(), in_entries.end(), name) ==
             in_entries.end())
-      defines += "#define " + name + " " + std::to_string(value) + "\n";
+      defines += "#define " + name + " " + text_of(value) + "\n";
   if (defines.empty()) return asked.source;
 
   const source_place place = after_includes(asked.source);

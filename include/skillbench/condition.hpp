@@ -388,7 +388,7 @@ class condition::parser {
     if (at_ == text_.size()) return unexpected("a value");
     const char first = text_[at_];
     if (is_digit(first) || (python_ && first == '.')) return number();
-    if (python_ && (first == '\'' || first == '"')) return quoted(first);
+    if (first == '\'' || first == '"') return quoted(first);
     if (is_letter(first)) return named();
     if (!sign("(")) return unexpected("a value");
     const int inside = choice();

@@ -130,6 +130,9 @@ struct job {
   // Of the host, over the CTAs of a launch; what a run tells is the same
   // whatever their number.
   std::int64_t threads = 1;
+  // Outputs whose bits are those of the last run that did not say this may be
+  // left out: of two runs of a case most are the same, and they are large.
+  bool only_other_bits = false;
 };
 
 // Exact counts over all launches of any job. Sectors are those of requests and

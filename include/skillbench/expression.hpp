@@ -5,7 +5,9 @@
 // Units   64-bit signed integers; what they count is the caller's business.
 // Grammar `?:` (right to left), `||`, `&&`, `== !=`, `< <= > >=`, `+ -`,
 //         `* / %`, unary `- + !`, parentheses, decimal literals, names, and
-//         ceil_div(a, b), min(a, b, ...), max(a, b, ...), next_pow2(n).
+//         ceil_div(a, b), min(a, b, ...), max(a, b, ...), next_pow2(n). A name
+//         that stands for a text goes with `==` or `!=` and a text in quotes,
+//         'row', and with nothing else.
 //         Division truncates; `&&`, `||` and `?:` evaluate only what they need.
 // Errors  reason::bad_input, with the column (from 1) and the expression:
 //         text that is no such expression, an unknown name, a value beyond
@@ -29,7 +31,13 @@
 
 namespace skillbench {
 
-using bindings = std::vector<std::pair<std::string, std::int64_t>>;
+// What names stand for: numbers, and texts beside them.
+struct bindings : std::vector<std::pair<std::string, std::int64_t>> {
+  using vector::vector;
+  bindings() = default;
+  bindings(const vector& numbers) : vector(numbers) {}
+  std::vector<std::pair<std::string, std::string>> texts;
+};
 
 class expression {
  public:
@@ -53,6 +61,8 @@ class expression {
   enum class op : std::uint8_t {
     number,  // push `value`
     name,    // push what names_[value] is bound to
+    same,    // push whether names_[value] is bound to this text; the next step
+             // has the text's place in texts_
     negate,
     invert,
     multiply,
@@ -89,6 +99,7 @@ class expression {
   std::string text_ = "0";
   std::vector<step> steps_ = {step{}};
   std::vector<std::string> names_;
+  std::vector<std::string> texts_;
   std::size_t deepest_ = 1;  // values on the stack at once
 };
 
@@ -267,8 +278,30 @@ class expression::parser {
                                  " different names");
       found = known.emplace(known.end(), word);
     }
+    const std::int64_t place = found - known.begin();
     push();
-    emit(op::name, first + 1, found - known.begin());
+    const std::string_view rest = text_.substr(at_);
+    const bool differs = rest.starts_with("!=");
+    if (differs || rest.starts_with("==")) {
+      const std::size_t next = rest.find_first_not_of(" \t\n\r", 2);
+      if (next != rest.npos && (rest[next] == '\'' || rest[next] == '"')) {
+        advance(next);
+        return quoted(place, first, differs);
+      }
+    }
+    emit(op::name, first + 1, place);
+    return true;
+  }
+
+  // The text of `NAME == 'text'`.
+  bool quoted(std::int64_t name, std::size_t first, bool differs) {
+    const std::size_t end = text_.find(text_[at_], at_ + 1);
+    if (end == text_.npos) return refuse(at_, "a text in quotes has no end");
+    emit(op::same, first + 1, name);
+    emit(op::same, first + 1, static_cast<std::int64_t>(made_.texts_.size()));
+    made_.texts_.emplace_back(text_.substr(at_ + 1, end - at_ - 1));
+    advance(end + 1 - at_);
+    if (differs) emit(op::invert, first + 1);
     return true;
   }
 
@@ -413,8 +446,27 @@ inline result<std::int64_t> expression::evaluate(const bindings& known) const {
         const auto found = std::find_if(
             known.begin(), known.end(),
             [&](const auto& pair) { return pair.first == wanted; });
-        if (found == known.end()) return wrong("unknown name `" + wanted + "`");
+        if (found == known.end()) {
+          for (const auto& pair : known.texts)
+            if (pair.first == wanted)
+              return wrong("`" + wanted +
+                           "` is a text, which goes with == or != and a text "
+                           "in quotes");
+          return wrong("unknown name `" + wanted + "`");
+        }
         stack[height++] = found->second;
+        continue;
+      }
+      case op::same: {
+        const std::string& wanted = names_[static_cast<std::size_t>(now.value)];
+        const std::string& text =
+            texts_[static_cast<std::size_t>(steps_[++at].value)];
+        const auto found = std::find_if(
+            known.texts.begin(), known.texts.end(),
+            [&](const auto& pair) { return pair.first == wanted; });
+        if (found == known.texts.end())
+          return wrong("`" + wanted + "` is held against a text and is none");
+        stack[height++] = found->second == text;
         continue;
       }
       case op::jump: jump(); continue;

@@ -11,6 +11,7 @@
 #include <span>
 #include <string>
 
+#include <skillbench/attribution.hpp>
 #include <skillbench/effect.hpp>
 #include <skillbench/gate.hpp>
 #include <skillbench/json_text.hpp>
@@ -113,6 +114,25 @@ inline json write(const effect& of) {
   return made;
 }
 
+inline json write(const speed_ratio_seen& of) {
+  json made = {{"times", of.times}};
+  if (of.at95) made["low"] = of.at95->low, made["high"] = of.at95->high;
+  return made;
+}
+
+inline json write(const attribution& of) {
+  json made = {{"skill", of.skill}, {"predicted", of.predicted},
+               {"with", of.with}, {"without", of.without}, {"tasks", of.tasks}};
+  const auto put_ratio = [&](const char* key, const auto& it) {
+    if (it) made[key] = write(*it);
+  };
+  put_ratio("defaults", of.defaults);
+  put_ratio("tuning_alone", of.tuning_alone);
+  put_ratio("tuning_with", of.tuning_with);
+  put_ratio("beyond_tuning", of.beyond_tuning);
+  return made;
+}
+
 inline json write(const gate_told& of) {
   json made = {{"rule", of.rule.text}, {"holds", of.holds},
                {"words", of.words}};
@@ -126,7 +146,7 @@ inline json write(const gate_told& of) {
 [[nodiscard]] inline std::string write_effects(
     std::span<const effect> effects, std::size_t records,
     std::span<const std::vector<gate_told>> gates = {},
-    std::size_t not_tried = 0) {
+    std::size_t not_tried = 0, std::span<const attribution> tuned = {}) {
   json_text::json made = {{"schema", effect_schema},
                           {"skillbench", version},
                           {"records", records},
@@ -140,6 +160,11 @@ inline json write(const gate_told& of) {
         one["gate"].push_back(json_text::write(each));
     }
     made["effects"].push_back(std::move(one));
+  }
+  if (!tuned.empty()) {
+    made["tuning"] = json_text::json::array();
+    for (const attribution& each : tuned)
+      made["tuning"].push_back(json_text::write(each));
   }
   return json_text::line_of(made);
 }

@@ -14,6 +14,8 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
+#include <vector>
 
 #include <skillbench/expression.hpp>
 #include <skillbench/fault.hpp>
@@ -77,6 +79,56 @@ inline bool read_launches(reader& in, const value& from, manifest& into) {
   return true;
 }
 
+// What a string becomes in the source is one line of it, and ends there.
+inline bool read_tunable_text(reader& in, const value& from,
+                              std::string& into) {
+  if (!in.text(from, into, "a string", 1, 256)) return false;
+  for (const char c : into)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
+      return in.refuse(from, "a value of a tunable holds a control character");
+  return into.back() != '\\' ||
+         in.refuse(from, "a value of a tunable ends with a backslash");
+}
+
+inline bool read_tunable_value(reader& in, const value& from,
+                               std::vector<tuning_value>& into) {
+  tuning_value made;
+  if (from.kind == type::boolean) {
+    made = from.flag;
+  } else if (from.kind == type::string) {
+    std::string text;
+    if (!read_tunable_text(in, from, text)) return false;
+    made = std::move(text);
+  } else {
+    std::int64_t whole = 0;
+    if (!in.integer(from, whole, "an integer, a string or a boolean"))
+      return false;
+    made = whole;
+  }
+  if (!into.empty() && into.front().index() != made.index())
+    return in.refuse(from, "the values of a tunable are of several kinds");
+  into.push_back(std::move(made));
+  return true;
+}
+
+// A setting as its record has it: an object of names and values.
+inline bool read_setting(reader& in, const value& from, setting& into) {
+  if (!in.object(from, "an object of tunables")) return false;
+  for (const value& one : from.items) {
+    std::vector<tuning_value> chosen;
+    if (!read_tunable_value(in, one, chosen)) return false;
+    into.emplace_back(one.key, std::move(chosen.front()));
+  }
+  return true;
+}
+
+inline json setting_object(const setting& of) {
+  json made = json::object();
+  for (const auto& [key, choice] : of)
+    std::visit([&made, &key](const auto& it) { made[key] = it; }, choice);
+  return made;
+}
+
 inline bool read_tunables(reader& in, const value& from, manifest& into) {
   const value* const tune = from.find("tune");
   if (tune == nullptr) return true;
@@ -88,11 +140,10 @@ inline bool read_tunables(reader& in, const value& from, manifest& into) {
     tunable made;
     made.name = one.key;
     if (!in.identifier(one, one.key, "name of a tunable") ||
-        !in.array(one, "an array of integers", 1, 1024))
+        !in.array(one, "an array of integers, strings or booleans", 1, 1024))
       return false;
     for (const value& choice : one.items)
-      if (!in.integer(choice, made.values.emplace_back(), "an integer"))
-        return false;
+      if (!read_tunable_value(in, choice, made.values)) return false;
     into.tune.push_back(std::move(made));
   }
   return true;

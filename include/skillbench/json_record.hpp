@@ -18,9 +18,11 @@
 #include <skillbench/fault.hpp>
 #include <skillbench/finding.hpp>
 #include <skillbench/json_counters.hpp>
+#include <skillbench/json_manifest.hpp>
 #include <skillbench/json_sample.hpp>
 #include <skillbench/json_text.hpp>
 #include <skillbench/json_timing.hpp>
+#include <skillbench/json_tuning.hpp>
 #include <skillbench/record.hpp>
 
 namespace skillbench {
@@ -117,8 +119,7 @@ inline json write(const record& it) {
   made["reason"] = it.reason;
   made["findings"] = json::array();
   for (const finding& one : it.findings) made["findings"].push_back(write(one));
-  made["setting"] = json::object();
-  for (const auto& [key, choice] : it.chosen) made["setting"][key] = choice;
+  made["setting"] = setting_object(it.chosen);
   made["kernels"] = json::array();
   for (const compiled_kernel& one : it.kernels)
     made["kernels"].push_back(write(one));
@@ -142,6 +143,7 @@ inline json write(const record& it) {
   if (it.against_baseline)
     made["speedup"] = {{"times", it.against_baseline->times},
                        {"predicted", it.against_baseline->predicted}};
+  if (it.tuning) made["tuning"] = write(*it.tuning);
   if (!it.assertions.empty()) {
     made["assertions"] = json::array();
     for (const told_assertion& one : it.assertions)
@@ -280,6 +282,8 @@ inline bool read_record(reader& in, const value& from, record& into) {
       !read_speedup(in, from, into.against_baseline) ||
       !read_all(in, from, "assertions", into.assertions))
     return false;
+  if (const value* const it = from.find("tuning"); !is_absent(it))
+    if (!read(in, *it, into.tuning.emplace())) return false;
 
   if (const value* const it = from.find("counters"); !is_absent(it)) {
     const bool some = it->kind == type::array;
@@ -291,11 +295,7 @@ inline bool read_record(reader& in, const value& from, record& into) {
       return false;
   }
   if (const value* const it = from.find("setting"); !is_absent(it)) {
-    if (!in.object(*it, "an object of tunables")) return false;
-    for (const value& one : it->items)
-      if (!in.integer(one, into.chosen.emplace_back(one.key, 0).second,
-                      "an integer"))
-        return false;
+    if (!read_setting(in, *it, into.chosen)) return false;
   }
   if (const value* const it = from.find("seconds"); !is_absent(it)) {
     if (!in.object(*it, "an object of seconds")) return false;

@@ -3,9 +3,10 @@
 //
 // Layer   3. json_text.hpp writes. Layers 6 and 7 are its users.
 // Errors  bad_input with line, column and JSON pointer.
-// Source  T4: the results schema 1.0.0 of the autotuning community
-//         (odgaard/TuningSchema, results-schema.json); "correct" as an
-//         invalidity is what Kernel Tuner writes for a configuration that ran.
+// Source  T4: the results schema 1.0.0 of the autotuning community, in the form
+//         that Kernel Tuner (schema/T4/1.0.0) and the community's own methodology
+//         package read, where "correct" is the invalidity of what ran. The first
+//         form of it (odgaard/TuningSchema) has no word for those.
 
 #include <cstdint>
 #include <optional>
@@ -15,6 +16,7 @@
 #include <utility>
 
 #include <skillbench/fault.hpp>
+#include <skillbench/json_manifest.hpp>
 #include <skillbench/json_text.hpp>
 #include <skillbench/kernel_trial.hpp>
 
@@ -24,14 +26,17 @@ namespace json_text {
 
 inline json trial_object(const kernel_trial& it) {
   json made = json::object();
-  made["setting"] = json::object();
-  for (const auto& [key, value] : it.chosen) made["setting"][key] = value;
+  made["setting"] = setting_object(it.chosen);
   made["outcome"] = it.outcome;
   put(made, "reason", it.reason);
   if (it.nanoseconds) {
-    made["predicted_ns"] = *it.nanoseconds;
-    made["limited_by"] = it.limited_by;
-    made["occupancy"] = it.occupancy;
+    const bool guess = it.clock == trial_clock::predicted;
+    made[guess ? "predicted_ns" : "ns"] = *it.nanoseconds;
+    if (!guess) made["clock"] = name(it.clock);
+    if (it.cut) made["cut"] = true;
+    if (it.limit > 0) made["limit_ns"] = it.limit;
+    put(made, "limited_by", it.limited_by);
+    if (guess) made["occupancy"] = it.occupancy;
     made["registers"] = it.registers;
   }
   made["seconds"] = {{"compile", it.compile_seconds},
@@ -52,21 +57,27 @@ inline bool read_trial(reader& in, const value& from, journalled& into) {
   if (key == nullptr || chosen == nullptr || outcome == nullptr ||
       !in.text(*key, into.key, "a key") ||
       !in.text(*outcome, into.it.outcome, "an outcome") ||
-      !in.object(*chosen, "a setting") ||
+      !read_setting(in, *chosen, into.it.chosen) ||
       !read_text(in, from, "reason", into.it.reason, 1 << 20) ||
       !read_text(in, from, "limited_by", into.it.limited_by))
     return false;
-  for (const value& each : chosen->items) {
-    std::int64_t number = 0;
-    if (!in.integer(each, number, "a value of a tunable")) return false;
-    into.it.chosen.emplace_back(each.key, number);
-  }
   std::optional<double> occupancy;
   std::optional<int> registers;
-  if (!read_amount(in, from, "predicted_ns", into.it.nanoseconds) ||
+  const bool guess = is_absent(from.find("clock"));
+  if (const value* const cut = from.find("cut"); !is_absent(cut)) {
+    if (cut->kind != type::boolean) return in.expect(*cut, "true or false");
+    into.it.cut = cut->flag;
+  }
+  std::optional<double> limit;
+  if (!read_amount(in, from, guess ? "predicted_ns" : "ns",
+                   into.it.nanoseconds) ||
+      (!guess &&
+       !read_word(in, from, "clock", trial_clock::stand_in, into.it.clock)) ||
+      !read_amount(in, from, "limit_ns", limit) ||
       !read_amount(in, from, "occupancy", occupancy) ||
       !read_whole(in, from, "registers", registers))
     return false;
+  into.it.limit = limit.value_or(0);
   into.it.occupancy = occupancy.value_or(0);
   into.it.registers = registers.value_or(0);
   if (const value* const seconds = from.find("seconds")) {
@@ -113,10 +124,12 @@ inline bool read_trial(reader& in, const value& from, journalled& into) {
   made["results"] = json::array();
   for (const kernel_trial& each : trials) {
     json one = json::object();
-    one["configuration"] = json::object();
-    for (const auto& [key, value] : each.chosen)
-      one["configuration"][key] = value;
-    one["objectives"] = json::array({"predicted_time"});
+    one["configuration"] = json_text::setting_object(each.chosen);
+    const char* const objective = each.clock == trial_clock::measured ? "time"
+                                  : each.clock == trial_clock::predicted
+                                      ? "predicted_time"
+                                      : "stand_in_time";
+    one["objectives"] = json::array({objective});
     one["times"] = {{"compilation_time", each.compile_seconds * 1e3},
                     {"validation", each.check_seconds * 1e3},
                     {"runtimes", json::array()}};
@@ -131,7 +144,7 @@ inline bool read_trial(reader& in, const value& from, journalled& into) {
     one["correctness"] = each.correct() ? 1 : 0;
     one["measurements"] = json::array();
     if (each.nanoseconds)
-      one["measurements"].push_back({{"name", "predicted_time"},
+      one["measurements"].push_back({{"name", objective},
                                      {"value", *each.nanoseconds / 1e6},
                                      {"unit", "ms"}});
     made["results"].push_back(std::move(one));

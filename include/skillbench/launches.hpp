@@ -53,7 +53,9 @@ struct launch_plan {
   made.asked.seed = mix(mix(mix(seed, of.name), "schedule"),
                         static_cast<std::uint64_t>(type));
   bindings known(of.integers.begin(), of.integers.end());
-  for (auto& each : names_of(chosen, type)) known.push_back(std::move(each));
+  bindings of_setting = names_of(chosen, type);
+  for (auto& each : of_setting) known.push_back(std::move(each));
+  known.texts = std::move(of_setting.texts);
 
   const auto refuse = [&](code kind, std::string what, std::size_t launch_at) {
     finding told;

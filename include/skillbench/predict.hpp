@@ -1,7 +1,7 @@
 #pragma once
 // predict.hpp: exact counters to the time that an H100 might take. A guess.
 //
-// Layer   2. Includes counters.hpp and occupancy.hpp. Nothing else of the project
+// Layer   2. Includes counters.hpp, occupancy.hpp and timing.hpp. Nothing else of the project
 //         knows the model, so another one can take its place: it is a function
 //         from `launch_facts` to `prediction`.
 // Units   nanoseconds; clocks of an SM where a name says so.
@@ -27,6 +27,7 @@
 
 #include <skillbench/counters.hpp>
 #include <skillbench/occupancy.hpp>
+#include <skillbench/timing.hpp>
 #include <skillbench/units.hpp>
 
 namespace skillbench {
@@ -103,6 +104,12 @@ inline constexpr std::int64_t cache = 256 * 1024;      // L1 and shared
 }
 
 }  // namespace h100_model
+
+// What nothing that the model predicts can beat.
+[[nodiscard]] constexpr machine_rates h100_rates() noexcept {
+  return {h100_model::memory_bytes * 1e9,
+          h100_model::rate(tensor_type::f16) * 1e9, 0};
+}
 
 [[nodiscard]] inline prediction predict_h100(const launch_facts& of) {
   namespace m = h100_model;

@@ -18,6 +18,7 @@
 #include <skillbench/manifest.hpp>
 #include <skillbench/sample.hpp>
 #include <skillbench/timing.hpp>
+#include <skillbench/tuning.hpp>
 #include <skillbench/version.hpp>
 
 namespace skillbench {
@@ -132,6 +133,7 @@ struct record {
   std::vector<timed_case> timings;  // of correct ones, on a GPU
   std::string speed;                // in words, or "not measured: no GPU"
   std::optional<speedup> against_baseline;  // when there is a time
+  std::optional<tuning_told> tuning;        // when it was asked for
   std::vector<told_assertion> assertions;   // of a suite; never an outcome
   std::vector<std::pair<std::string, double>> seconds;  // per stage, wall
 };

@@ -191,6 +191,10 @@ using use_block = std::function<result<done>(
   reference_values to_keep;
   const bool keeps =
       cache != nullptr && kept == nullptr && cache->has_room(elements);
+  if (keeps) {
+    to_keep.expected.reserve(static_cast<std::size_t>(elements));
+    to_keep.bound.reserve(static_cast<std::size_t>(elements));
+  }
   std::vector<double> expected, yardstick, condition, bound;
   for (std::int64_t row = only.first; row < rows; row += block_rows) {
     const std::int64_t some = std::min(block_rows, rows - row);

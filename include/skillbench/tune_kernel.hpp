@@ -5,27 +5,36 @@
 // Trial   a setting is compiled, checked on the smallest public cases and on
 //         the one that is timed, and only then timed. What fails is told with
 //         the rung that it failed at and why; it has no time.
-// Time    predicted from exact counters (predict.hpp), never measured: a device
-//         of layer 4 runs no GPU. Over several element types it is the
-//         geometric mean.
+// Time    of a device that measures: by samples. A setting whose few first ones
+//         are all beyond twice the best is not timed further, and one that is
+//         faster than the best is timed again, and its slower time counts. Else
+//         predicted from exact counters (predict.hpp). Over several element
+//         types it is the geometric mean.
 // Winner  confirm() judges a setting as `check` would, every case of every
 //         element type, hidden ones included. A setting that was fast and fails
-//         there is no winner; the next best is asked.
+//         there is no winner; the next best is asked. compare_settings() says
+//         how many times as fast one is as another: of timed calls that go A B B
+//         A, so that a drift falls out, or of two predictions, which are exact
+//         for their model.
 // Errors  A fault is trouble of ours; what the device cannot do, or a device
 //         that dies under a kernel, is a failed trial.
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <chrono>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include <skillbench/candidate.hpp>
@@ -40,11 +49,17 @@
 #include <skillbench/manifest.hpp>
 #include <skillbench/predict.hpp>
 #include <skillbench/record.hpp>
+#include <skillbench/time.hpp>
+#include <skillbench/timing.hpp>
+#include <skillbench/tuning.hpp>
 #include <skillbench/units.hpp>
 
 namespace skillbench {
 
 using predictor = prediction (*)(const launch_facts&);
+
+// Of the best setting so far, in each element type; 0: none yet.
+using best_so_far = std::array<std::atomic<double>, std::size(all_elements)>;
 
 struct kernel_tuning {
   const candidate* asked = nullptr;
@@ -53,6 +68,7 @@ struct kernel_tuning {
   std::string test_case;        // that is timed; a public one
   std::uint64_t seed = 1;
   predictor predict = predict_h100;
+  bool cold = true;             // where it is measured
 };
 
 // The public case with the largest outputs; "" without public cases.
@@ -65,6 +81,13 @@ struct kernel_tuning {
 namespace tuning {
 
 inline constexpr std::size_t quick_cases = 3;
+
+// Rounds of two samples each for a first look, and limits for all of a trial and
+// for a comparison of two settings.
+inline constexpr stopping first_look{3, 3, 0, 1};
+inline constexpr stopping of_trial{10, 60, 0.01, 1};
+inline constexpr stopping of_comparison{20, 200, 0.003, 5};
+inline constexpr double hopeless = 2;  // times the best
 
 // The family with a few cases: the smallest, and the one that is timed.
 [[nodiscard]] inline result<family> quick(const kernel_tuning& how) {
@@ -102,6 +125,24 @@ class stopwatch {
   clock::time_point began_;
 };
 
+// A value as JSON writes it where nothing has to be escaped.
+[[nodiscard]] inline std::string json_word(const tuning_value& it) {
+  const bool quoted = std::holds_alternative<std::string>(it);
+  return quoted ? '"' + text_of(it) + '"' : text_of(it);
+}
+
+// The bracket that ends a list of values, strings left out.
+[[nodiscard]] inline std::size_t list_end(std::string_view source,
+                                          std::size_t at) {
+  bool quoted = false;
+  for (; at < source.size(); ++at) {
+    if (source[at] == '"') quoted = !quoted;
+    if (quoted && source[at] == '\\') ++at;
+    if (!quoted && source[at] == ']') return at;
+  }
+  return source.npos;
+}
+
 inline void fail(kernel_trial& told, std::string_view outcome,
                  std::string why) {
   told.outcome = outcome;
@@ -120,12 +161,94 @@ inline void fail(kernel_trial& told, std::string_view outcome,
                      });
 }
 
+[[nodiscard]] inline measuring measuring_of(const kernel_tuning& how,
+                                            const stopping& limits) {
+  measuring made;
+  made.cold = how.cold;
+  made.limits = limits;
+  made.metrics.clear();
+  return made;
+}
+
+// For geometric means over element types, of nanoseconds.
+struct logarithms {
+  double time = 0, limit = 0;
+  bool no_limit = false;
+
+  void add(double took, double least) {
+    time += std::log(std::max(took, 1e-3));
+    if (least > 0)
+      limit += std::log(least);
+    else
+      no_limit = true;
+  }
+};
+
+// Samples of one setting, or of two that are held against each other. What a
+// timed call gets wrong fails the trial, which gives nothing.
+[[nodiscard]] inline std::optional<timed_case> sampled(
+    kernel_trial& told, const kernel_tuning& how, const built& ours,
+    const built& other, element type, device& on, std::uint64_t seed,
+    const stopping& limits) {
+  const test_case* const of = find_case(*how.of, how.test_case);
+  timed seen = time_case(ours, other, *how.of, *of, type, on, seed,
+                         measuring_of(how, limits));
+  for (const finding& each : seen.findings) {
+    if (each.weight == severity::note) continue;
+    fail(told, name(each.weight == severity::cheats ? outcome::cheats
+                                                    : outcome_of(each.kind)),
+         each.what);
+    return std::nullopt;
+  }
+  if (!seen.told.why_not.empty() || candidate_time(seen.told).count == 0) {
+    fail(told, name(outcome::unjudged),
+         seen.told.why_not.empty() ? "nothing was timed" : seen.told.why_not);
+    return std::nullopt;
+  }
+  told.clock =
+      seen.told.fake ? trial_clock::stand_in : trial_clock::measured;
+  return std::move(seen.told);
+}
+
+// Adds what a case was measured to take; false when the trial has failed.
+[[nodiscard]] inline bool add_measured(kernel_trial& told,
+                                       const kernel_tuning& how,
+                                       const image& made, element type,
+                                       device& on, best_so_far& best,
+                                       logarithms& sums) {
+  std::atomic<double>& least = best[static_cast<std::size_t>(type)];
+  const built ours{how.asked, &told.chosen, &made};
+  auto seen = sampled(told, how, ours, {}, type, on, how.seed, first_look);
+  if (!seen) return false;
+  const double known = least;
+  told.cut = told.cut ||
+             (known > 0 && candidate_time(*seen).least > hopeless * known);
+  if (!told.cut) {
+    seen = sampled(told, how, ours, {}, type, on, how.seed + 1, of_trial);
+    if (!seen) return false;
+  }
+  double time = candidate_time(*seen).median;
+  if (!told.cut && (known == 0 || time < known)) {
+    const auto again =
+        sampled(told, how, ours, {}, type, on, how.seed + 2, of_trial);
+    if (!again) return false;
+    time = std::max(time, candidate_time(*again).median);
+  }
+  for (double before = least; (before == 0 || time < before) &&
+                              !least.compare_exchange_weak(before, time);) {
+  }
+  for (const kernel_image& each : made.kernels)
+    told.registers = std::max(told.registers, each.registers.value_or(0));
+  sums.add(time, seen->floor);
+  return true;
+}
+
 // Adds what the launches of a case are predicted to take; false when the trial
 // has failed.
 [[nodiscard]] inline result<bool> add_time(kernel_trial& told,
                                            const kernel_tuning& how,
                                            const image& made, element type,
-                                           device& on, double& log_sum) {
+                                           device& on, logarithms& sums) {
   const test_case* const timed = find_case(*how.of, how.test_case);
   if (timed == nullptr)
     return fault{reason::bad_argument, how.of->name + " has no public case `" +
@@ -135,6 +258,14 @@ inline void fail(kernel_trial& told, std::string_view outcome,
   if (!planned) return planned.error();
   job& todo = planned.value().asked;
   todo.counters = true;
+  const traffic moved = traffic_of(todo);
+  bindings known(timed->integers.begin(), timed->integers.end());
+  known.emplace_back("sizeof_T", static_cast<std::int64_t>(size_of(type)));
+  const auto operations = how.of->operations.evaluate(known);
+  const double limit =
+      floor_of(moved.read, moved.written,
+               operations ? static_cast<double>(operations.value()) : 0,
+               h100_rates(), true);
   auto report = on.run(todo);
   if (!report) {
     if (!story::is_run_limit(report.error().why)) return report.error();
@@ -176,16 +307,16 @@ inline void fail(kernel_trial& told, std::string_view outcome,
       told.occupancy = guess.occupancy;
     }
   }
-  log_sum += std::log(std::max(sum, 1e-3));
+  sums.add(sum, limit);
   return true;
 }
 
 }  // namespace tuning
 
-// Compile, check, predict: a setting to a trial.
+// Compile, check, time: a setting to a trial.
 [[nodiscard]] inline result<kernel_trial> try_setting(
     const kernel_tuning& how, const setting& chosen, device& on,
-    reference_cache* references = nullptr) {
+    best_so_far& best, reference_cache* references = nullptr) {
   kernel_trial told;
   told.chosen = chosen;
   told.outcome = name(outcome::correct);
@@ -198,12 +329,12 @@ inline void fail(kernel_trial& told, std::string_view outcome,
       return told;
     }
 
-  double log_sum = 0;
+  // All of it is compiled before any of it runs: a device of a GPU holds that
+  // from the first run on.
+  std::vector<image> images;
   for (const element type : how.types) {
-    result<image> made = [&] {
-      const tuning::stopwatch watch(told.compile_seconds);
-      return on.compile(plan_compile(*how.asked, chosen, type));
-    }();
+    const tuning::stopwatch watch(told.compile_seconds);
+    auto made = on.compile(plan_compile(*how.asked, chosen, type));
     if (!made) {
       if (!story::is_compile_limit(made.error().why)) return made.error();
       tuning::fail(told, name(outcome::does_not_compile),
@@ -216,8 +347,14 @@ inline void fail(kernel_trial& told, std::string_view outcome,
                    why.empty() ? "" : why.front().what);
       return told;
     }
-    const tuning::stopwatch watch(told.check_seconds);
-    auto seen = check(*how.asked, chosen, made.value(), few.value(), type, on,
+    images.push_back(std::move(made).value());
+  }
+
+  const tuning::stopwatch watch(told.check_seconds);
+  tuning::logarithms sums;
+  for (std::size_t i = 0; i < images.size(); ++i) {
+    const element type = how.types[i];
+    auto seen = check(*how.asked, chosen, images[i], few.value(), type, on,
                       how.seed, references);
     if (!seen) {
       if (!story::is_run_limit(seen.error().why)) return seen.error();
@@ -228,13 +365,19 @@ inline void fail(kernel_trial& told, std::string_view outcome,
       tuning::fail(told, name(seen.value().reached), seen.value().reason);
       return told;
     }
+    if (on.measures()) {
+      if (!tuning::add_measured(told, how, images[i], type, on, best, sums))
+        return told;
+      continue;
+    }
     const auto timed =
-        tuning::add_time(told, how, made.value(), type, on, log_sum);
+        tuning::add_time(told, how, images[i], type, on, sums);
     if (!timed) return timed.error();
     if (!timed.value()) return told;
   }
-  told.nanoseconds =
-      std::exp(log_sum / static_cast<double>(how.types.size()));
+  const auto types = static_cast<double>(how.types.size());
+  told.nanoseconds = std::exp(sums.time / types);
+  told.limit = sums.no_limit ? 0 : std::exp(sums.limit / types);
   return told;
 }
 
@@ -259,6 +402,36 @@ inline void fail(kernel_trial& told, std::string_view outcome,
     }
   }
   return true;
+}
+
+// How many times as fast `a` is as `b`, both correct trials; nothing when it
+// cannot be had, which fails the one that is to blame.
+[[nodiscard]] inline result<std::optional<tuned_ratio>> compare_settings(
+    kernel_trial& a, kernel_trial& b, const kernel_tuning& how, device& on) {
+  if (a.clock == trial_clock::predicted)
+    return std::optional(tuned_ratio{*b.nanoseconds / *a.nanoseconds, {}, {}});
+  tuned_ratio all;
+  double sum = 0, low = 0, high = 0;
+  for (const element type : how.types) {
+    auto ours = on.compile(plan_compile(*how.asked, a.chosen, type));
+    if (!ours) return ours.error();
+    auto theirs = on.compile(plan_compile(*how.asked, b.chosen, type));
+    if (!theirs) return theirs.error();
+    const auto seen = tuning::sampled(
+        a, how, {how.asked, &a.chosen, &ours.value()},
+        {how.asked, &b.chosen, &theirs.value()}, type, on, how.seed + 3,
+        tuning::of_comparison);
+    const centre ratio = seen ? speed_ratio(*seen) : centre{};
+    if (ratio.count == 0 || !(ratio.low > 0))
+      return std::optional<tuned_ratio>();
+    sum += std::log(ratio.median);
+    low += std::log(ratio.low);
+    high += std::log(ratio.high);
+  }
+  // The mean of the ends: no narrower than the interval of the mean.
+  const auto types = static_cast<double>(how.types.size());
+  return std::optional(tuned_ratio{std::exp(sum / types), std::exp(low / types),
+                                   std::exp(high / types)});
 }
 
 // The source with each tunable's chosen value first in its list, so that it is
@@ -286,22 +459,29 @@ inline void fail(kernel_trial& told, std::string_view outcome,
     if (open >= source.size() || source[open] != ':') return no();
     ++open;
     skip();
-    const std::size_t close = source.find(']', open);
+    const std::size_t close = tuning::list_end(source, open);
     if (open >= source.size() || source[open] != '[' || close == source.npos)
       return no();
+    // Strings may hold commas, brackets and blanks.
     std::vector<std::string> words;
     std::string word;
+    char quote = 0;
     for (std::size_t i = open + 1; i <= close; ++i) {
       const char c = source[i];
-      if (c == ',' || i == close) {
+      if (quote != 0) {
+        word += c;
+        if (c == '\\' && i + 1 < close) word += source[++i];
+        if (c == quote) quote = 0;
+      } else if (c == ',' || i == close) {
         words.push_back(word);
         word.clear();
       } else if (c != ' ' && c != '\t' && c != '\r' && c != '\n') {
         word += c;
+        if (c == '"') quote = c;
       }
     }
     const auto found =
-        std::find(words.begin(), words.end(), std::to_string(value));
+        std::find(words.begin(), words.end(), tuning::json_word(value));
     if (found == words.end()) return no();
     std::rotate(words.begin(), found, found + 1);
     std::string list = "[";

@@ -41,27 +41,6 @@
 
 namespace skillbench {
 
-using tuning_value = std::variant<std::int64_t, double, bool, std::string>;
-
-[[nodiscard]] inline std::string text_of(const tuning_value& it) {
-  if (const auto* whole = std::get_if<std::int64_t>(&it))
-    return std::to_string(*whole);
-  if (const auto* flag = std::get_if<bool>(&it)) return *flag ? "true" : "false";
-  if (const auto* text = std::get_if<std::string>(&it)) return *text;
-  std::string made = std::to_string(std::get<double>(it));
-  while (made.ends_with("0") && !made.ends_with(".0")) made.pop_back();
-  return made;
-}
-
-// What a value is in arithmetic; nothing for a string.
-[[nodiscard]] inline std::optional<double> number_of(const tuning_value& it) {
-  if (const auto* whole = std::get_if<std::int64_t>(&it))
-    return static_cast<double>(*whole);
-  if (const auto* flag = std::get_if<bool>(&it)) return *flag ? 1.0 : 0.0;
-  if (const auto* real = std::get_if<double>(&it)) return *real;
-  return std::nullopt;
-}
-
 struct tuning_parameter {
   std::string name;
   std::vector<tuning_value> values;  // the first is the default's
@@ -771,7 +750,7 @@ inline result<tuning_space> tuning_space::of(const manifest& asked,
   for (const tunable& each : asked.tune) {
     tuning_parameter& one = parameters.emplace_back();
     one.name = each.name;
-    for (const std::int64_t value : each.values) one.values.emplace_back(value);
+    one.values = each.values;
   }
   std::vector<condition> constraints;
   bool sized = false;

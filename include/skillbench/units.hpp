@@ -60,6 +60,12 @@ inline constexpr element all_elements[] = {element::f32, element::f16,
   return type == element::f16 ? -14 : -126;
 }
 
+// Of a normal double.
+[[nodiscard]] constexpr double power_of_two(int exponent) noexcept {
+  return std::bit_cast<double>(static_cast<std::uint64_t>(exponent + 1023)
+                               << 52);
+}
+
 // The largest finite value.
 [[nodiscard]] constexpr double largest(element type) noexcept {
   switch (type) {
@@ -70,20 +76,29 @@ inline constexpr element all_elements[] = {element::f32, element::f16,
   return 0.0;
 }
 
-// The distance between neighbours of `type` around |value|; for what is beyond
-// the largest finite value, the distance just below it.
+// The distance between neighbours of a type around |value|; for what is beyond
+// the largest finite value, the distance just below it. The power of two is read
+// from the bits, and all else is arithmetic that a vector has: this is called for
+// every element of every output.
+class ulp_of {
+ public:
+  explicit ulp_of(element type) noexcept
+      : most_(largest(type)),
+        least_(power_of_two(least_exponent(type))),
+        epsilon_(power_of_two(1 - significand_bits(type))) {}
+  [[nodiscard]] double operator()(double value) const noexcept {
+    const double size = std::abs(value);
+    const double inside = size <= most_ ? size : most_;  // NaN too
+    const double power = std::bit_cast<double>(
+        std::bit_cast<std::uint64_t>(inside) & 0x7ff0'0000'0000'0000u);
+    return (power > least_ ? power : least_) * epsilon_;
+  }
+
+ private:
+  double most_, least_, epsilon_;
+};
 [[nodiscard]] inline double ulp(element type, double value) noexcept {
-  const double size = std::abs(value);
-  const double most = largest(type);
-  const double inside = size <= most ? size : most;  // NaN too
-  // The exponent is read from the bits: this is called for every element of
-  // every output, and ilogb and ldexp are calls into libm.
-  const auto found =
-      static_cast<int>(std::bit_cast<std::uint64_t>(inside) >> 52) - 1023;
-  const int exponent = std::max(found, least_exponent(type));
-  return std::bit_cast<double>(
-      static_cast<std::uint64_t>(exponent - significand_bits(type) + 1 + 1023)
-      << 52);
+  return ulp_of(type)(value);
 }
 
 // bits -> value; exact.

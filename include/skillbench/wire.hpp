@@ -18,6 +18,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -132,7 +133,7 @@ void fields(A& with, T& it) {
 template <typename A, like<job> T>
 void fields(A& with, T& it) {
   with(it.buffers, it.launches, it.tensor_maps, it.seed, it.most_instructions,
-       it.ctas, it.schedule, it.counters, it.threads);
+       it.ctas, it.schedule, it.counters, it.threads, it.only_other_bits);
 }
 
 template <typename A, like<counters> T>
@@ -438,7 +439,9 @@ inline constexpr std::uint64_t magic = 0x31657269772e6273;  // "sb.wire1"
 
 struct frame {
   message kind = message::greeting;
-  std::string payload;
+  std::unique_ptr<char[]> held;
+  std::size_t size = 0;
+  [[nodiscard]] std::string_view payload() const { return {held.get(), size}; }
 };
 
 // `write(std::string_view) -> result<done>` sends all of it. The header goes
@@ -483,16 +486,16 @@ template <typename Read>
   frame made;
   made.kind = static_cast<message>(top.kind);
   const auto length = static_cast<std::size_t>(top.length);
-  constexpr std::size_t first_step = 1 << 20;
-  while (made.payload.size() < length) {
-    const std::size_t have = made.payload.size();
-    const std::size_t step =
-        std::min(length - have, std::max(first_step, have));
-    made.payload.resize(have + step);
-    if (auto got = read(made.payload.data() + have, step); !got)
+  for (std::size_t room = 1 << 20; made.size < length; room *= 2) {
+    room = std::min(room, length);
+    auto more = std::make_unique_for_overwrite<char[]>(room);
+    std::copy_n(made.held.get(), made.size, more.get());
+    made.held = std::move(more);
+    if (auto got = read(made.held.get() + made.size, room - made.size); !got)
       return got.error();
+    made.size = room;
   }
-  if (checksum(made.payload, top.kind) != top.checksum)
+  if (checksum(made.payload(), top.kind) != top.checksum)
     return fault{reason::child_protocol,
                  "a message does not match its checksum"};
   return made;

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <exception>
@@ -19,6 +20,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include <skillbench/child.hpp>
 #include <skillbench/device.hpp>
@@ -56,6 +58,32 @@ namespace worker_channel {
   return done{};
 }
 
+// The outputs of the last run that gave them all. No more is kept than is cheap
+// to keep: what is large is not run twice.
+class kept_outputs {
+ public:
+  void take_other_bits(const job& asked, run_report& told) const {
+    if (!asked.only_other_bits) return;
+    std::erase_if(told.outputs, [&](const output_bytes& each) {
+      return std::any_of(
+          held_.begin(), held_.end(), [&](const output_bytes& old) {
+            return old.buffer == each.buffer && old.first == each.first &&
+                   old.bytes == each.bytes;
+          });
+    });
+  }
+  void keep(const job& asked, run_report&& told) {
+    if (asked.only_other_bits) return;
+    held_ = std::move(told.outputs);
+    std::size_t bytes = 0;
+    for (const output_bytes& each : held_) bytes += each.bytes.size();
+    if (bytes > std::size_t{64} << 20) held_.clear();
+  }
+
+ private:
+  std::vector<output_bytes> held_;
+};
+
 struct answer {
   wire::message kind = wire::message::trouble;
   std::string payload;
@@ -72,7 +100,8 @@ template <typename T>
 }
 
 [[nodiscard]] inline answer answer_to(device& on, const wire::frame& asked,
-                                      const std::string& isolation) {
+                                      const std::string& isolation,
+                                      kept_outputs& kept) {
   switch (asked.kind) {
     case wire::message::greeting:
       return said(asked.kind,
@@ -82,22 +111,26 @@ template <typename T>
                       .target = on.target(),
                       .isolation = isolation}));
     case wire::message::compile: {
-      const auto wanted = wire::decode<compile_request>(asked.payload);
+      const auto wanted = wire::decode<compile_request>(asked.payload());
       if (!wanted) return said<done>(asked.kind, wanted.error());
       return said(asked.kind, on.compile(wanted.value()));
     }
     case wire::message::load: {
-      const auto wanted = wire::decode<wire::text>(asked.payload);
+      const auto wanted = wire::decode<wire::text>(asked.payload());
       if (!wanted) return said<done>(asked.kind, wanted.error());
       return said(asked.kind, on.load(wanted.value().held));
     }
     case wire::message::run: {
-      const auto wanted = wire::decode<job>(asked.payload);
+      const auto wanted = wire::decode<job>(asked.payload());
       if (!wanted) return said<done>(asked.kind, wanted.error());
-      return said(asked.kind, on.run(wanted.value()));
+      auto told = on.run(wanted.value());
+      if (told) kept.take_other_bits(wanted.value(), told.value());
+      answer made = said(asked.kind, told);
+      if (told) kept.keep(wanted.value(), std::move(told).value());
+      return made;
     }
     case wire::message::time: {
-      const auto wanted = wire::decode<timing_request>(asked.payload);
+      const auto wanted = wire::decode<timing_request>(asked.payload());
       if (!wanted) return said<done>(asked.kind, wanted.error());
       return said(asked.kind, on.time(wanted.value()));
     }
@@ -113,6 +146,7 @@ template <typename T>
 [[nodiscard]] inline int serve(device& on, int requests_fd, int answers_fd,
                                const std::string& isolation = {}) {
   namespace in = worker_channel;
+  in::kept_outputs kept;
   for (;;) {
     bool began = false;
     in::answer reply;
@@ -124,7 +158,7 @@ template <typename T>
           wire::most_frame_bytes);
       if (!asked) return began ? 1 : 0;
       if (asked.value().kind == wire::message::quit) return 0;
-      reply = in::answer_to(on, asked.value(), isolation);
+      reply = in::answer_to(on, asked.value(), isolation, kept);
       if (reply.payload.size() > wire::most_frame_bytes)
         reply = in::trouble(reason::too_large,
                             "the answer is longer than a frame may be");

@@ -2,7 +2,7 @@
 import { h, render } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import htm from "htm";
-import { barX, dot, lineY, plot, ruleX, text, tickX } from "@observablehq/plot";
+import { barX, dot, lineY, link, plot, ruleX, ruleY, text, tickX } from "@observablehq/plot";
 import { marked_source } from "./source.js";
 
 const html = htm.bind(h);
@@ -228,6 +228,94 @@ function Roofline() {
     <p class="faint">A dot is a timed case of an output, a line what the device can do on paper: bytes of memory where it rises, arithmetic where it is level.</p></figure>`;
 }
 
+// ---- tuning ----------------------------------------------------------------
+
+const clock_words = (time) => (time === "measured" ? "measured" : time === "predicted" ? "predicted" : "of a stand-in: no measurement");
+const setting_words = (of) => Object.entries(of).map(([name, value]) => name + " = " + value).join(", ") || "no tunable";
+const ratio_words = (r) => `${r.times.toPrecision(3)}\u00d7` + (r.exact ? " (exact for the model)" : ` (95%: ${r.low.toPrecision(3)} to ${r.high.toPrecision(3)})`);
+const axis_words = (v) => (Math.abs(Math.log2(v) % 1) < 1e-9 ? v + "\u00d7" : "");
+
+// 1, 2, 5, 10, 20, ... for a logarithmic axis.
+function steps_within(low, high) {
+  const made = [];
+  for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); ++power)
+    for (const digit of [1, 2, 5]) made.push(Number(`${digit}e${power}`));
+  return made.filter((v) => v >= low && v <= high);
+}
+
+const ended_words = {
+  trials: "it ended after so many trials", exhausted: "every setting was tried", seconds: "its time was over",
+  no_improvement: "nothing better came for long", target: "its target was reached",
+};
+
+// What each tuned output was as it came and is tuned, and what that says of a skill.
+function Tunings() {
+  const rows = data.tuned.map((d) => ({ ...d, arm: { with_skill: "with", baseline: "without" }[word("arm", d.output)] ?? "faint", task: word("task", d.output) }));
+  if (!rows.length) return null;
+  const tasks = [...new Set(rows.map((r) => r.task))].sort();
+  rows.sort((a, b) => (a.task < b.task ? -1 : a.task > b.task ? 1 : a.arm < b.arm ? 1 : a.arm > b.arm ? -1 : b.tuned - a.tuned));
+  const named = rows.length <= 40;
+  const kinds = [...new Set(rows.map((r) => clock_words(r.time)))].join(", ");
+  const step = named ? 20 : 4;
+  const margin = () => (named ? (is_narrow() ? picture_width() * 0.42 : 220) : 20);
+  const [low, high] = [Math.min(1, ...rows.map((r) => Math.min(r.as_it_came, r.tuned))) / 1.15, Math.max(1, ...rows.map((r) => Math.max(r.as_it_came, r.tuned))) * 1.15];
+  const draw = () => plot({
+    style: { fontSize: "12px" }, width: picture_width(), height: 70 + rows.length * step, marginLeft: margin(), marginRight: 24, marginBottom: 40,
+    x: { type: "log", base: 2, domain: [low, high], label: `times as fast as the family's baseline, ${kinds}`, grid: true, tickFormat: axis_words, ticks: is_narrow() ? 3 : 6 },
+    y: { type: "point", domain: rows.map((r) => r.output), label: null, axis: named ? "left" : null, tickFormat: (i) => cut(outputs.id[i], Math.floor((margin() - 14) / 7)), tickSize: 0 },
+    marks: [ruleX([1], { stroke: "currentColor", strokeDasharray: "3,3" }),
+      link(rows, { x1: "as_it_came", x2: "tuned", y1: "output", y2: "output", stroke: (r) => colour(r.arm), strokeWidth: named ? 2 : 1 }),
+      dot(rows, { x: "as_it_came", y: "output", r: named ? 4 : 1.5, stroke: (r) => colour(r.arm), fill: () => colour("ground") }),
+      dot(rows, { x: "tuned", y: "output", r: named ? 4 : 1.5, fill: (r) => colour(r.arm) })],
+  });
+  return html`<section><h2>Tuning</h2>
+    ${data.attribution.map((a) => html`<p>${data.attribution.length > 1 && html`<strong>${a.skill || "The skill"}.</strong>`} ${a.words.join(" ")}</p>`)}
+    <figure><${Legend} /><div class="scroll"><${Picture} draw=${draw} label="Speed of each tuned output as it came and tuned, in multiples of the baseline" /></div>
+    <p class="faint">An open dot is an output as it came, a full one the same tuned. ${rows.length} outputs of ${tasks.length} ${tasks.length === 1 ? "task" : "tasks"}.</p></figure></section>`;
+}
+
+function Tuning({ told }) {
+  if (!told) return null;
+  if (!told.trials) return html`<h3>Tuning</h3><p>Not tuned: ${told.not_tuned}.</p>`;
+  const largest = Math.max(...told.trials.filter((t) => typeof t === "number"), told.baseline_ns ?? 0);
+  const [unit, of_unit] = largest >= 1e6 ? [1e6, "milliseconds"] : largest >= 1e3 ? [1e3, "microseconds"] : [1, "nanoseconds"];
+  const right = [], wrong = [], best = [];
+  told.trials.forEach((t, k) => {
+    if (typeof t === "number") right.push({ trial: k + 1, time: t / unit });
+    else wrong.push({ trial: k + 1 });
+    const least = right.length ? Math.min(...right.map((r) => r.time)) : null;
+    if (least !== null) best.push({ trial: k + 1, time: least });
+  });
+  const lines = [told.baseline_ns && { time: told.baseline_ns / unit, words: "baseline" }, told.limit_ns && { time: told.limit_ns / unit, words: "limit" }].filter(Boolean);
+  const all = [...right.map((r) => r.time), ...lines.map((l) => l.time)];
+  const [low, high] = [Math.min(...all) / 1.3, Math.max(...all) * 1.15];
+  const draw = () => plot({
+    style: { fontSize: "12px" }, width: picture_width(), height: 260, marginLeft: 60, marginRight: is_narrow() ? 20 : 70, marginBottom: 40,
+    x: { domain: [0.5, told.trials.length + 0.5], label: "trial", ticks: Math.min(told.trials.length, is_narrow() ? 5 : 10), tickFormat: (v) => (Number.isInteger(v) ? v : "") },
+    y: { type: "log", domain: [low, high], label: of_unit, grid: true, ticks: steps_within(low, high), tickFormat: numbers },
+    marks: [ruleY(lines, { y: "time", stroke: "currentColor", strokeDasharray: "3,3" }),
+      is_narrow() ? null : text(lines, { x: told.trials.length + 0.5, y: "time", text: "words", textAnchor: "start", dx: 6, fill: "currentColor" }),
+      lineY(best, { x: "trial", y: "time", stroke: colour("with"), strokeWidth: 2, curve: "step-after" }),
+      dot(right, { x: "trial", y: "time", r: 3, fill: "currentColor", fillOpacity: 0.55 }),
+      dot(wrong, { x: "trial", y: low, r: 4, symbol: "times", stroke: colour("bad"), dy: -6 })],
+  });
+  const shares = told.importance.filter((i) => i.share > 0.005);
+  const bars = () => plot({
+    style: { fontSize: "12px" }, width: Math.min(picture_width(), 480), height: 50 + shares.length * 24, marginLeft: 130, marginRight: 44, marginBottom: 36,
+    x: { domain: [0, 100], label: "of the spread of times (%)", ticks: 5, grid: true }, y: { domain: shares.map((i) => i.name), label: null, tickFormat: (s) => cut(s, 17) },
+    marks: [barX(shares, { x: (i) => 100 * i.share, y: "name", fill: colour("with") }),
+      text(shares, { x: (i) => 100 * i.share, y: "name", text: (i) => Math.round(100 * i.share) + "", textAnchor: "start", dx: 4, fill: "currentColor" })],
+  });
+  return html`<h3>Tuning</h3>
+    <p>${told.not_tuned ? `Not tuned: ${told.not_tuned}.` : told.best ? html`Best of ${numbers(told.trials.length)} of ${numbers(told.settings)} settings: <strong>${setting_words(told.best.setting)}</strong>${told.over_default && `, ${ratio_words(told.over_default)} the speed of what it came with (${setting_words(told.default.setting)})`}.` : `None of ${numbers(told.trials.length)} settings is right in every case.`}
+      ${told.over_runner_up && ` The next best (${setting_words(told.over_runner_up.setting)}): ${ratio_words(told.over_runner_up)} as slow.`}
+      <span class="faint"> Times are ${clock_words(told.time)}: case ${told.case}, ${told.element_types.join(", ")}. Search: ${told.strategy}, seed ${told.seed}${ended_words[told.ended] ? "; " + ended_words[told.ended] : ""}.</span></p>
+    ${right.length > 0 && told.trials.length > 1 && html`<figure><div class="scroll"><${Picture} draw=${draw} label="Time of each trial and the best so far" inputs=${[told]} /></div>
+      <p class="faint">Dots are settings that are right, the line the best so far${wrong.length > 0 && ", crosses at the bottom settings that failed"}${lines.length > 0 && `, dashed the ${lines.map((l) => (l.words === "limit" ? "limit of memory and arithmetic" : "family's baseline")).join(" and the ")}`}.</p></figure>`}
+    ${shares.length > 0 && html`<figure><p>Which tunables matter:</p><div class="scroll"><${Picture} draw=${bars} label="Share of the spread of times that each tunable explains alone" inputs=${[told]} /></div></figure>`}
+    ${told.failures.length > 0 && html`<ul>${told.failures.map((f) => html`<li><strong class="failed">${f.outcome.replaceAll("_", " ")}</strong>, ${f.count} of them, the first ${setting_words(f.setting)}: ${f.reason}</li>`)}</ul>`}`;
+}
+
 function Timings({ all }) {
   if (!all.length) return null;
   const micro = (c) => (c ? `${(c.median / 1000).toFixed(1)} (${(c.low / 1000).toFixed(1)} to ${(c.high / 1000).toFixed(1)})` : "");
@@ -389,6 +477,7 @@ function One({ id }) {
       <thead><tr><th>entry</th><th>type</th><th class="number">registers</th><th class="number">spilled bytes</th><th class="number">static shared</th></tr></thead>
       <tbody>${told.kernels.map((k) => html`<tr><td><code>${k.entry}</code></td><td>${k.element_type}</td><td class="number">${k.registers ?? "not told"}</td><td class="number">${k.spill_stores ?? "not told"}</td><td class="number">${k.static_shared ?? "not told"}</td></tr>`)}</tbody></table></div>`}
     <${Timings} all=${told.timings} />
+    <${Tuning} told=${told.tuning} />
     ${told.assertions.length > 0 && html`<h3>Assertions</h3><ul>${told.assertions.map((a) => html`<li><strong class=${a.verdict === "passed" ? "correct" : a.verdict === "failed" ? "failed" : "faint"}>${a.verdict.replace("_", " ")}</strong>: ${a.what}${a.why && html` <span class="faint">(${a.why})</span>`}</li>`)}</ul>`}
     ${counted.length > 0 ? html`<h3>Counters</h3>${counted.map((c) => html`<details><summary>${c.kernel}, ${c.element_type}, case ${c.case}, launch ${c.launch}</summary>
       <div class="scroll"><table class="compact"><tbody>${flat_counts(c).map(([what, n]) => html`<tr><th scope="row">${what}</th><td class="number">${numbers(n)}</td></tr>`)}</tbody></table></div></details>`)}`
@@ -405,6 +494,7 @@ function Page() {
     ${data.effects.map((e) => html`<${Effect} effect=${e} />`)}
     ${data.effects.length === 0 && html`<h1>${count} outputs judged</h1><p>There is no output with a skill among them, so nothing is compared.</p>`}
     ${data.effects.length === 0 && html`<h2>Speed</h2>${data.speed.map((s) => html`<p>${s.outputs} outputs: ${s.words}.</p>`)}`}
+    <${Tunings} />
     <${Roofline} />
     <h2>Tokens</h2><${Tokens} />
     <${Outputs} place=${place} go=${go} />

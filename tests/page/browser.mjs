@@ -49,8 +49,8 @@ const cases = {
     assert.match(await page.locator("h1").innerText(), /^Skill h100-kernels: does it help/);
     assert.equal(await page.locator(".verdict strong").innerText(), "Helps");
     const heads = await text(page, "h2");
-    assert.deepEqual(heads, ["How far outputs got", "Difference, by model and task", "Speed", "Assertions", "Roofline", "Tokens", "Outputs"]);
-    assert.equal(await page.locator("svg[role=img][aria-label]").count(), 5);
+    assert.deepEqual(heads, ["How far outputs got", "Difference, by model and task", "Speed", "Assertions", "Tuning", "Roofline", "Tokens", "Outputs"]);
+    assert.equal(await page.locator("svg[role=img][aria-label]").count(), 6);
     assert.match(await page.locator("main").innerText(), /2 outputs could not be tried/);
     assert.match(await page.locator("main").innerText(), /Speed is predicted/);
     await close();
@@ -134,6 +134,27 @@ const cases = {
       [...document.querySelectorAll("select,input,button")].filter((it) => !it.labels?.length && !it.innerText.trim()).length);
     assert.equal(nameless, 0);
     assert.equal(await page.locator("table:not(:has(th))").count(), 0);
+    await close();
+  },
+
+  async "tuning is drawn: each trial, the best so far, what failed and what matters"() {
+    const { page, close } = await open("effect.html", "#outcome=correct");
+    assert.match(await page.locator("main").innerText(), /Beyond tuning the skill adds/);
+    const tuned = page.locator("section:has(> h2:text-is('Tuning'))");
+    const drawn = await tuned.locator("svg g[aria-label=link] path").count();
+    assert.ok(drawn > 0 && drawn <= 36, `${drawn} outputs`);
+    await page.locator("#table a").first().click();
+    const one = page.locator("section.one");
+    const trials = one.locator("svg[aria-label='Time of each trial and the best so far']");
+    await trials.waitFor();
+    assert.equal(await trials.locator("g[aria-label=dot] path, g[aria-label=dot] circle").count(), 6);
+    const y = await trials.locator("g[aria-label='y-axis tick label'] text").allTextContents();
+    assert.deepEqual(y, ["1", "2", "5", "10"]);
+    const words = await one.innerText();
+    assert.match(words, /Best of 6 of 96 settings: threads = 256, 1\.60\u00d7 \(95%: 1\.50 to 1\.70\) the speed/);
+    assert.match(words, /it ended after so many trials/);
+    assert.match(words, /does not fit, 1 of them, the first threads = 2048/);
+    assert.equal(await one.locator("svg[aria-label^='Share of the spread'] g[aria-label=bar] rect").count(), 2);
     await close();
   },
 

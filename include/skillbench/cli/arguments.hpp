@@ -46,6 +46,8 @@ struct run_command {
   bool counters = false;
   bool hot = false, no_time = false;
   double sustained = 0;
+  bool tune = false;
+  std::int64_t tune_trials = 25;
   std::string suite;  // a file, "" for none
   bool allow_commands = false;
   bool jobs_given = false;
@@ -119,7 +121,7 @@ struct tune_command {
   std::string test_case;  // that is timed; "": the largest
   std::string out = "skillbench-tuning", t4;
   std::int64_t trials = 100, without_improvement = 0;
-  double seconds = 0;
+  double seconds = 0, target = 0;
   std::uint64_t seed = 1;
   int seeds = 100, jobs = 1;
   bool json = false, write = false;
@@ -295,6 +297,15 @@ struct words {
     to_run->add_flag("--counters", run.counters,
                      "keep exact counts of the launches of each output's "
                      "largest public case in its record");
+    auto* const tunes = to_run->add_flag(
+        "--tune", run.tune,
+        "tune every correct output too, and say what the skill adds beyond that");
+    to_run
+        ->add_option("--tune-trials", run.tune_trials,
+                     "settings of an output that are tried at most (default: 25)")
+        ->type_name("N")
+        ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000}))
+        ->needs(tunes);
     auto* const by =
         to_run
             ->add_option("--suite", run.suite,
@@ -669,6 +680,12 @@ struct words {
                      "(default: no limit)")
         ->type_name("N")
         ->check(CLI::Range(std::int64_t{0}, std::int64_t{1'000'000}));
+    to_tune
+        ->add_option("--target", tune.target,
+                     "end once a setting reaches this share of what memory and "
+                     "arithmetic allow the case, as 0.8 (default: none)")
+        ->type_name("SHARE")
+        ->check(CLI::Range(0.0, 1.0));
     to_tune
         ->add_option("--family", tune.family,
                      "what the source is for (default: what its manifest says)")

@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include <skillbench/attribution.hpp>
 #include <skillbench/cli/arguments.hpp>
 #include <skillbench/cli/summary.hpp>
 #include <skillbench/cli/text.hpp>
@@ -349,6 +350,7 @@ inline void print_noise(const std::vector<record>& records, std::uint64_t seed,
               std::string text;
               for (const effect& each : effects) text += markdown_effect(each);
               if (lost > 0) text += not_tried_words(lost) + "\n\n";
+              text += markdown_tuning(records, asked.seed);
               return text + markdown_report(records);
             }) &&
       write(asked.csv, [&] { return csv_report(records); }) &&
@@ -356,7 +358,8 @@ inline void print_noise(const std::vector<record>& records, std::uint64_t seed,
   if (!fine) return exit_code::broken;
 
   if (asked.json) {
-    out.line(write_effects(effects, records.size(), gates, lost));
+    out.line(write_effects(effects, records.size(), gates, lost,
+                           attributions_of(records, asked.seed)));
   } else if (!written) {
     for (std::size_t i = 0; i < effects.size(); ++i) {
       if (i > 0) out.line("");
@@ -370,6 +373,7 @@ inline void print_noise(const std::vector<record>& records, std::uint64_t seed,
                     out);
     }
     print_assertions(records, out);
+    print_tuning(records, out);
     if (lost > 0) {
       out.line("");
       print_wrapped(not_tried_words(lost), out);

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -31,6 +32,8 @@
 #include <skillbench/records.hpp>
 #include <skillbench/samples.hpp>
 #include <skillbench/store.hpp>
+#include <skillbench/tune_journal.hpp>
+#include <skillbench/tune_output.hpp>
 
 namespace skillbench::cli {
 
@@ -115,6 +118,8 @@ inline void shorten(record& told) {
   // A record without counters is not one with them, nor is one that was
   // judged by another suite.
   if (asked.counters) machine += ", counters";
+  if (asked.tune)
+    machine += ", tuned in " + std::to_string(asked.tune_trials) + " trials";
   if (by)
     machine += ", suite " +
                assertion_key(by->told, by->text, asked.allow_commands, of);
@@ -226,20 +231,40 @@ inline void shorten(record& told) {
   how.each.measure.sustained_seconds = asked.sustained;
   how.jobs = asked.jobs;
   how.make_device = [&] { return on.make(); };
+  how.cancelled = [] { return stop_asked.load(); };
   how.key = [&](const sample& of) {
     return key_for(of, on.machine(), asked, known, suite);
   };
-  if (by) {
-    how.each.keep_ptx = true;
-    how.add = [&](const sample& of, record& told) {
-      judge_assertions(told, of, by->told, asked.allow_commands);
-    };
+  output_tuning search;
+  std::unique_ptr<tune_journal> journal;
+  if (asked.tune) {
+    search.trials = asked.tune_trials;
+    search.seed = asked.seed;
+    search.cold = !asked.hot;
+    search.machine = on.machine();
+    search.make_device = how.make_device;
+    search.cancelled = how.cancelled;
+    if (in) {
+      auto opened_journal = tune_journal::open(folder + "/tuning");
+      if (!opened_journal) {
+        complain(trouble, opened_journal.error().what);
+        return exit_code::broken;
+      }
+      journal = std::move(opened_journal).value();
+      search.journal = journal.get();
+      for (const fault& each : journal->troubles) complain(trouble, each.what);
+    }
   }
+  how.each.keep_ptx = by.has_value();
+  if (by || asked.tune)
+    how.add = [&](const sample& of, record& told) {
+      if (by) judge_assertions(told, of, by->told, asked.allow_commands);
+      if (asked.tune) tune_output(told, of, known, search);
+    };
   if (in && in->earlier) how.earlier = &*in->earlier;
   how.watch = [&](const progress& now) {
     if (now.all > 0) line.show(now);
   };
-  how.cancelled = [] { return stop_asked.load(); };
   how.stop = [&] { on.stop(); };
   how.keep = [&](record& told) -> result<done> {
     if (in) {
@@ -280,6 +305,9 @@ inline void shorten(record& told) {
     ended_by = judged.error();
   else
     references = judged.value().references;
+  if (journal)
+    if (const auto safe = journal->sync(); !safe && !ended_by)
+      ended_by = safe.error();
   if (in)
     if (const auto safe = in->kept.sync(); !safe && !ended_by)
       ended_by = safe.error();
@@ -300,6 +328,7 @@ inline void shorten(record& told) {
   if (!asked.json) {
     print_summary(records, out);
     print_assertions(records, out);
+    print_tuning(records, out);
     if (!on.no_gpu().empty() && !records.empty())
       for (const std::string& row : wrapped(
                printable("Judged on the PTX machine, speed not measured: " +

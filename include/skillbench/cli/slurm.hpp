@@ -158,6 +158,11 @@ struct answer {
     return fs::absolute(of, ignored).lexically_normal().string();
   };
   if (asked.counters) words.emplace_back("--counters");
+  if (asked.tune) {
+    words.emplace_back("--tune");
+    words.emplace_back("--tune-trials");
+    words.push_back(std::to_string(asked.tune_trials));
+  }
   if (asked.hot) words.emplace_back("--hot");
   if (asked.no_time) words.emplace_back("--no-time");
   if (asked.sustained > 0) {

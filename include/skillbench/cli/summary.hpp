@@ -11,10 +11,12 @@
 #include <tuple>
 #include <vector>
 
+#include <skillbench/attribution.hpp>
 #include <skillbench/cli/text.hpp>
 #include <skillbench/finding.hpp>
 #include <skillbench/record.hpp>
 #include <skillbench/rungs.hpp>
+#include <skillbench/tuning.hpp>
 
 namespace skillbench::cli {
 
@@ -107,6 +109,58 @@ inline void print_assertions(std::span<const record> records, stream& out) {
   out.line("");
   out.line(out.paint(colour::bold, "Assertions"));
   rows.print(out);
+}
+
+// How fast each tuned output is, as it came and tuned, and what that says of a
+// skill; nothing where nothing was tuned.
+inline void print_tuning(std::span<const record> records, stream& out) {
+  if (std::none_of(records.begin(), records.end(),
+                   [](const record& one) { return one.tuning.has_value(); }))
+    return;
+  table rows({"output", "as it came", "tuned", "trials", "failed",
+              "best setting"});
+  bool any = false;
+  std::map<std::string, std::size_t> left_out;
+  const auto of_baseline = [](double times) {
+    return fmt::format("{:.2f}x", times);
+  };
+  for (const record& one : records) {
+    const auto speed = tuned_speed_of(one);
+    if (!speed) {
+      if (one.tuning)
+        ++left_out[one.tuning->not_tuned.empty() ? "there is no time"
+                                                 : one.tuning->not_tuned];
+      continue;
+    }
+    any = true;
+    const tuning_told& it = *one.tuning;
+    std::uint64_t failed = 0;
+    for (const tuning_failures& each : it.failures) failed += each.count;
+    rows.add({shortened(printable(one.of.id.empty() ? one.of.path : one.of.id), 40),
+              of_baseline(speed->as_it_came),
+              it.not_tuned.empty() ? of_baseline(speed->tuned) : "-",
+              std::to_string(it.trials.size()), std::to_string(failed),
+              !it.not_tuned.empty() ? printable(it.not_tuned)
+              : it.best             ? printable(setting_words(it.best_setting))
+                                    : "none is right"});
+  }
+  out.line("");
+  out.line(out.paint(colour::bold,
+                     "Tuning (speed as a multiple of the family's baseline)"));
+  if (any) rows.print(out);
+  for (const auto& [why, count] : left_out)
+    for (const std::string& row :
+         wrapped(printable(plural(count, "output") + " not tuned: " + why),
+                 std::max<std::size_t>(out.width(), 42)))
+      out.line(row);
+  for (const attribution& each : attributions_of(records))
+    for (const std::string& said : words_of(each))
+      for (const std::string& row :
+           wrapped(printable((each.skill.empty() ? std::string()
+                                                 : each.skill + ": ") +
+                             said),
+                   std::max<std::size_t>(out.width(), 42)))
+        out.line(row);
 }
 
 // One output that is not correct, with its reason, in lines of the stream's

@@ -3,25 +3,20 @@
 // or a search strategy played on a recording.
 //
 // Layer   7.
-// Resume  every trial is a line of the journal as soon as it is known, with a
-//         key of all that it depends on. A search is fixed by its seed and by
-//         what its trials came to, so the same command takes what it finds in
-//         the journal and goes on where it was cut short.
-// Batches trials are asked for four at a time, however many run at once, so
-//         that the winner does not depend on --jobs.
+// Resume  every trial is a line of the journal (tune_journal.hpp) as soon as it
+//         is known. A search is fixed by its seed and by what its trials came
+//         to, so the same command takes what it finds there and goes on where
+//         it was cut short.
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
 #include <map>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -29,34 +24,26 @@
 #include <skillbench/cli/devices.hpp>
 #include <skillbench/cli/families.hpp>
 #include <skillbench/cli/text.hpp>
-#include <skillbench/digest.hpp>
 #include <skillbench/extract.hpp>
 #include <skillbench/gzip.hpp>
 #include <skillbench/json_space.hpp>
 #include <skillbench/json_trial.hpp>
+#include <skillbench/json_tuning.hpp>
 #include <skillbench/read.hpp>
 #include <skillbench/samples.hpp>
-#include <skillbench/store.hpp>
+#include <skillbench/tune_candidate.hpp>
+#include <skillbench/tune_journal.hpp>
 #include <skillbench/tune_kernel.hpp>
 #include <skillbench/tuners/replay.hpp>
-#include <skillbench/tuners/search.hpp>
-#include <skillbench/tuners/settings.hpp>
 #include <skillbench/tuners/strategies.hpp>
-#include <skillbench/version.hpp>
+#include <skillbench/tuning.hpp>
+#include <skillbench/whole_file.hpp>
 
 namespace skillbench::cli {
 
 namespace tuning {
 
-inline constexpr std::size_t batch = 4;
 inline constexpr std::size_t most_recording = std::size_t{1} << 30;  // bytes
-
-[[nodiscard]] inline std::string words_of(const setting& of) {
-  std::string text;
-  for (const auto& [name, value] : of)
-    text += (text.empty() ? "" : " ") + name + "=" + std::to_string(value);
-  return text.empty() ? "(no tunables)" : text;
-}
 
 [[nodiscard]] inline std::string time_words(double nanoseconds) {
   if (nanoseconds < 1e6) return fmt::format("{:.2f} us", nanoseconds / 1e3);
@@ -155,226 +142,47 @@ inline constexpr std::size_t most_recording = std::size_t{1} << 30;  // bytes
 
 // ---- a kernel -----------------------------------------------------------------
 
-// All that a trial depends on besides its setting.
-[[nodiscard]] inline std::string trial_key(const kernel_tuning& how,
-                                           std::string_view machine) {
-  digest all;
-  all.field("skillbench trial");
-  all.field(version);
-  all.field(machine);
-  all.number(how.seed);
-  all.field(how.of->name);
-  all.field(how.of->version);
-  all.field(how.of->digest);
-  all.field(how.test_case);
-  for (const element each : how.types) all.field(name(each));
-  all.field(how.asked->source);
-  return all.text();
-}
-
-struct outcome_of_tuning {
-  std::vector<kernel_trial> trials;  // in order, the default first
-  std::size_t earlier = 0;           // of them, from the journal
-  std::optional<std::size_t> best;   // confirmed
-  std::vector<std::size_t> refused;  // were the best until every case was run
-  search_end ended = search_end::trials;
-  double space = 0;
-};
-
-// Tries settings one batch after the other. `known` are trials of an earlier
-// run; what is new goes to `keep`.
-class session {
+// How far a search is: over the same line of a terminal, else every ten seconds.
+class progress_words {
  public:
-  session(const kernel_tuning& how, devices& on, int jobs)
-      : how_(how), on_(on), jobs_(std::max(1, jobs)) {
-    for (int i = 0; i < jobs_; ++i)
-      references_.push_back(std::make_unique<reference_cache>());
+  progress_words(stream& to, std::int64_t most) : to_(to), most_(most) {}
+
+  void show(const tuning_progress& now) {
+    if (!to_.terminal() && now.elapsed - told_at_ <= 10) return;
+    told_at_ = now.elapsed;
+    const std::string words = fmt::format(
+        "{} of at most {} trials, {} failed; best {}", now.trials, most_,
+        now.failed, now.best ? time_words(*now.best) : std::string("none yet"));
+    if (to_.terminal())
+      to_.write("\r\x1b[K" + shortened(words, to_.width() - 1));
+    else
+      to_.line(words);
+    (void)to_.flush();
   }
-
-  std::map<std::string, kernel_trial> known;
-  store* journal = nullptr;
-  std::string key;
-
-  // One trial for each setting, in order.
-  result<std::vector<kernel_trial>> run(const std::vector<setting>& all,
-                                        std::size_t& earlier) {
-    std::vector<std::optional<result<kernel_trial>>> made(all.size());
-    std::vector<std::size_t> open;
-    for (std::size_t i = 0; i < all.size(); ++i) {
-      const auto found = known.find(words_of(all[i]));
-      if (found == known.end()) {
-        open.push_back(i);
-      } else {
-        made[i] = found->second;
-        ++earlier;
-      }
-    }
-    for (std::size_t start = 0; start < open.size();
-         start += static_cast<std::size_t>(jobs_)) {
-      std::vector<std::thread> threads;
-      const std::size_t end =
-          std::min(open.size(), start + static_cast<std::size_t>(jobs_));
-      for (std::size_t i = start; i < end; ++i)
-        threads.emplace_back([&, i] {
-          made[open[i]] = one(all[open[i]], *references_[i - start]);
-        });
-      for (std::thread& each : threads) each.join();
-      // A child that the same Ctrl-C ended says nothing about its setting.
-      if (stop_asked) return fault{reason::cancelled, "stopped"};
-      for (std::size_t i = start; i < end; ++i) {
-        const auto& told = *made[open[i]];
-        if (!told) return told.error();
-        known.emplace(words_of(all[open[i]]), told.value());
-        if (journal != nullptr)
-          if (const auto kept = journal->append(write_trial(key, told.value()));
-              !kept)
-            return kept.error();
-      }
-    }
-    std::vector<kernel_trial> done_all;
-    for (auto& each : made) done_all.push_back(std::move(*each).value());
-    return done_all;
-  }
-
-  result<bool> confirmed(kernel_trial& told) {
-    auto device_here = on_.make();
-    if (!device_here) return device_here.error();
-    return confirm(told, how_, *device_here.value(), references_.front().get());
+  void end() {
+    if (to_.terminal()) to_.write("\r\x1b[K");
   }
 
  private:
-  result<kernel_trial> one(const setting& chosen, reference_cache& references) {
-    auto device_here = on_.make();
-    if (!device_here) return device_here.error();
-    return try_setting(how_, chosen, *device_here.value(), &references);
-  }
-
-  const kernel_tuning& how_;
-  devices& on_;
-  int jobs_;
-  std::vector<std::unique_ptr<reference_cache>> references_;
+  stream& to_;
+  std::int64_t most_;
+  double told_at_ = 0;
 };
 
-[[nodiscard]] inline result<outcome_of_tuning> tune_all(
-    const tune_command& asked, const kernel_tuning& how,
-    const tuning_space& space, session& with, stream& trouble) {
-  auto by = make_strategy(asked.strategy, space, asked.seed);
-  if (!by) return by.error();
-  outcome_of_tuning made;
-  made.space = static_cast<double>(space.size());
-  const auto chosen_first = default_setting(how.asked->launch, how.types.front());
-  if (!chosen_first) return chosen_first.error();
-  const auto first = index_of(space, chosen_first.value());
-
-  using clock = std::chrono::steady_clock;
-  const auto began = clock::now();
-  const auto elapsed = [&] {
-    return std::chrono::duration<double>(clock::now() - began).count();
-  };
-  std::optional<double> best;
-  std::int64_t since = 0;
-  double told_at = 0;
-  std::vector<std::uint64_t> asked_for;  // the default is asked for once
-  while (static_cast<std::int64_t>(made.trials.size()) < asked.trials) {
-    if (stop_asked) return fault{reason::cancelled, "stopped"};
-    if (asked.seconds > 0 && elapsed() > asked.seconds) {
-      made.ended = search_end::seconds;
-      break;
-    }
-    if (asked.without_improvement > 0 && since >= asked.without_improvement) {
-      made.ended = search_end::no_improvement;
-      break;
-    }
-    const auto room = std::min<std::size_t>(
-        batch, static_cast<std::size_t>(asked.trials) - made.trials.size());
-    std::vector<std::uint64_t> next;
-    if (made.trials.empty() && first) {
-      next.push_back(*first);
-    } else {
-      next = by.value()->propose(room);
-      // Orders that are fixed beforehand name the default once more.
-      if (const auto again = first ? std::find(next.begin(), next.end(), *first)
-                                   : next.end();
-          again != next.end()) {
-        next.erase(again);
-        const auto more = by.value()->propose(1);
-        next.insert(next.end(), more.begin(), more.end());
-      }
-    }
-    if (next.empty()) {
-      made.ended = search_end::exhausted;
-      break;
-    }
-    std::vector<setting> settings;
-    for (const std::uint64_t each : next)
-      settings.push_back(setting_of(space, space.at(each)));
-    auto told = with.run(settings, made.earlier);
-    if (!told) return told.error();
-    for (std::size_t i = 0; i < next.size(); ++i) {
-      kernel_trial& one = told.value()[i];
-      by.value()->learn(next[i], one.nanoseconds);
-      ++since;
-      if (one.nanoseconds && (!best || *one.nanoseconds < *best)) {
-        best = one.nanoseconds;
-        since = 0;
-      }
-      made.trials.push_back(std::move(one));
-    }
-    if (elapsed() - told_at > 10 || trouble.terminal()) {
-      told_at = elapsed();
-      const auto failed = std::count_if(
-          made.trials.begin(), made.trials.end(),
-          [](const kernel_trial& each) { return !each.correct(); });
-      std::string words = fmt::format(
-          "{} of at most {} trials, {} failed; best {}", made.trials.size(),
-          asked.trials, failed,
-          best ? time_words(*best) + " (predicted)" : std::string("none yet"));
-      if (trouble.terminal())
-        trouble.write("\r\x1b[K" + shortened(words, trouble.width() - 1));
-      else
-        trouble.line(words);
-      (void)trouble.flush();
-    }
-  }
-  if (trouble.terminal()) trouble.write("\r\x1b[K");
-
-  // The fastest that is right in every case.
-  std::vector<std::size_t> order;
-  for (std::size_t i = 0; i < made.trials.size(); ++i)
-    if (made.trials[i].correct()) order.push_back(i);
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return *made.trials[a].nanoseconds < *made.trials[b].nanoseconds;
-  });
-  for (const std::size_t each : order) {
-    if (stop_asked) return fault{reason::cancelled, "stopped"};
-    const auto right = with.confirmed(made.trials[each]);
-    if (!right) return right.error();
-    if (right.value()) {
-      made.best = each;
-      break;
-    }
-    made.refused.push_back(each);
-  }
-  return made;
+// "1.90 times as fast as the default (95%: 1.87 to 1.93)"
+[[nodiscard]] inline std::string ratio_words(const tuned_ratio& of,
+                                             std::string_view other,
+                                             trial_clock clock) {
+  std::string words =
+      fmt::format("{:.2f} times as fast as the {}", of.times, other);
+  if (!of.exact())
+    words += fmt::format(" (95%: {:.3f} to {:.3f}, paired)", *of.low, *of.high);
+  else if (clock == trial_clock::predicted)
+    words += " (exact for this model)";
+  return words;
 }
 
-[[nodiscard]] inline result<done> write_file(const std::string& path,
-                                             std::string_view bytes) {
-  const std::string beside = path + ".part";
-  std::FILE* const file = std::fopen(beside.c_str(), "wb");
-  if (file == nullptr)
-    return fault{reason::no_permission, beside + ": cannot be written"};
-  const bool whole =
-      std::fwrite(bytes.data(), 1, bytes.size(), file) == bytes.size();
-  if (std::fclose(file) != 0 || !whole ||
-      std::rename(beside.c_str(), path.c_str()) != 0) {
-    std::remove(beside.c_str());
-    return fault{reason::io, path + ": cannot be written"};
-  }
-  return done{};
-}
-
-inline void print(const outcome_of_tuning& made, const kernel_tuning& how,
+inline void print(const tuned_candidate& made, const kernel_tuning& how,
                   const tune_command& asked, stream& out) {
   const auto& trials = made.trials;
   out.line(fmt::format(
@@ -394,18 +202,24 @@ inline void print(const outcome_of_tuning& made, const kernel_tuning& how,
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
     return *trials[a].nanoseconds < *trials[b].nanoseconds;
   });
-  table rows({"setting", "predicted", "limited by", "occupancy", "registers", ""});
+  const trial_clock clock =
+      made.best ? trials[*made.best].clock : trial_clock::predicted;
+  const bool guess = clock == trial_clock::predicted;
+  table rows({"setting", std::string(name(clock)), "limited by", "occupancy",
+              "registers", ""});
   std::size_t shown = 0;
   for (const std::size_t each : order) {
     const bool is_best = made.best && *made.best == each, is_default = each == 0;
     if (shown >= 8 && !is_best && !is_default) continue;
     ++shown;
     const kernel_trial& one = trials[each];
-    rows.add({printable(words_of(one.chosen)), time_words(*one.nanoseconds),
-              one.limited_by, fmt::format("{:.0f}%", 100 * one.occupancy),
+    rows.add({printable(setting_words(one.chosen)), time_words(*one.nanoseconds),
+              guess ? one.limited_by : "-",
+              guess ? fmt::format("{:.0f}%", 100 * one.occupancy) : "-",
               std::to_string(one.registers),
               std::string(is_best ? "best" : "") +
-                  (is_default ? is_best ? ", default" : "default" : "")});
+                  (is_default ? is_best ? ", default" : "default" : "") +
+                  (one.cut ? "cut short" : "")});
   }
   if (shown > 0) rows.print(out);
   for (const auto& [outcome_here, count] : failed) {
@@ -415,34 +229,58 @@ inline void print(const outcome_of_tuning& made, const kernel_tuning& how,
         });
     for (const std::string& each :
          wrapped(fmt::format("{} {}, {} for one: {}", count, outcome_here,
-                             printable(words_of(first->chosen)),
+                             printable(setting_words(first->chosen)),
                              printable(first->reason)),
                  out.width()))
       out.line(each);
   }
   for (const std::size_t each : made.refused)
-    out.line(printable(words_of(trials[each].chosen)) +
+    out.line(printable(setting_words(trials[each].chosen)) +
              " was faster, and failed when every case was run");
   if (!made.best) {
     out.line("no setting is correct");
     return;
   }
   const kernel_trial& best = trials[*made.best];
-  std::string line = "best: " + printable(words_of(best.chosen)) +
-                     ", right in every case; predicted " +
-                     time_words(*best.nanoseconds);
-  if (trials.front().correct())
-    line += fmt::format(", {:.2f}x the default",
-                        *trials.front().nanoseconds / *best.nanoseconds);
-  out.line(out.paint(colour::green, line));
-  for (const std::string& each :
-       wrapped("Times are predicted from exact counters by a model that was "
-               "never held against a GPU; nothing was measured.",
-               out.width()))
+  std::string line = "best: " + printable(setting_words(best.chosen)) +
+                     ", right in every case; " + std::string(name(clock)) +
+                     " " + time_words(*best.nanoseconds);
+  if (made.over_default && *made.best != 0)
+    line += ", " + ratio_words(*made.over_default, "default", clock);
+  if (best.limit > 0)
+    line += fmt::format(", {:.0f}% of what memory and arithmetic allow",
+                        100 * best.limit / *best.nanoseconds);
+  for (const std::string& each : wrapped(line, out.width()))
+    out.line(out.paint(colour::green, each));
+  if (made.over_runner_up && made.runner_up)
+    for (const std::string& each : wrapped(
+             "runner-up: " + printable(setting_words(trials[*made.runner_up].chosen)) +
+                 "; the best is " +
+                 ratio_words(*made.over_runner_up, "runner-up", clock),
+             out.width()))
+      out.line(each);
+  std::string matter;
+  for (const tunable_share& each : importance_of(trials))
+    if (each.share >= 0.005)
+      matter += fmt::format("{}{} {:.0f}%", matter.empty() ? "" : ", ",
+                            printable(each.name), 100 * each.share);
+  if (!matter.empty())
+    for (const std::string& each :
+         wrapped("what matters (variance that one tunable explains alone): " +
+                     matter,
+                 out.width()))
+      out.line(each);
+  const char* const warning =
+      guess ? "Times are predicted from exact counters by a model that was "
+              "never held against a GPU; nothing was measured."
+      : clock == trial_clock::stand_in
+          ? "The clock is a stand-in's; nothing was measured."
+          : "";
+  for (const std::string& each : wrapped(warning, out.width()))
     out.line(out.paint(colour::dim, each));
 }
 
-[[nodiscard]] inline std::string json_of(const outcome_of_tuning& made,
+[[nodiscard]] inline std::string json_of(const tuned_candidate& made,
                                          const kernel_tuning& how,
                                          const tune_command& asked,
                                          std::string_view machine) {
@@ -451,7 +289,11 @@ inline void print(const outcome_of_tuning& made, const kernel_tuning& how,
   all["file"] = asked.file;
   all["family"] = how.of->name;
   all["device"] = machine;
-  all["time"] = "predicted, not measured: no GPU";
+  const trial_clock clock = made.best ? made.trials[*made.best].clock
+                                      : trial_clock::predicted;
+  all["time"] = clock == trial_clock::predicted
+                    ? std::string("predicted, not measured: no GPU")
+                    : std::string(name(clock));
   all["strategy"] = asked.strategy;
   all["seed"] = asked.seed;
   all["case"] = how.test_case;
@@ -464,10 +306,20 @@ inline void print(const outcome_of_tuning& made, const kernel_tuning& how,
     all["default"] = json_text::trial_object(made.trials.front());
   if (made.best) {
     all["best"] = json_text::trial_object(made.trials[*made.best]);
-    if (made.trials.front().correct())
-      all["predicted_speed_up"] = *made.trials.front().nanoseconds /
-                                  *made.trials[*made.best].nanoseconds;
+    if (made.over_default) {
+      all["over_default"] = json_text::write(*made.over_default);
+      if (clock == trial_clock::predicted)
+        all["predicted_speed_up"] = made.over_default->times;
+    }
+    if (made.over_runner_up && made.runner_up) {
+      all["over_runner_up"] = json_text::write(*made.over_runner_up);
+      all["over_runner_up"]["setting"] =
+          json_text::setting_object(made.trials[*made.runner_up].chosen);
+    }
   }
+  all["importance"] = json::array();
+  for (const tunable_share& each : importance_of(made.trials))
+    all["importance"].push_back({{"name", each.name}, {"share", each.share}});
   all["trials"] = json::array();
   for (const kernel_trial& each : made.trials)
     all["trials"].push_back(json_text::trial_object(each));
@@ -549,26 +401,31 @@ inline void print(const outcome_of_tuning& made, const kernel_tuning& how,
   const std::string machine = on.machine();
 
   const stop_signals signals;
-  tuning::session with(how, on, asked.jobs);
-  with.key = tuning::trial_key(how, machine);
-  std::vector<fault> troubles;
-  const auto looked = read_store(
-      asked.out,
-      [&](std::string_view line, const store_place&) {
-        auto one = read_trial(line);
-        if (one && one.value().first == with.key)
-          with.known.insert_or_assign(tuning::words_of(one.value().second.chosen),
-                                      one.value().second);
-      },
-      troubles);
-  if (!looked) return complain(looked.error().what, exit_code::broken);
-  for (const fault& each : troubles) (void)complain(each.what, exit_code::fine);
-  auto journal = store::resume(asked.out);
+  auto journal = tune_journal::open(asked.out);
   if (!journal) return complain(journal.error().what, exit_code::broken);
-  with.journal = &journal.value();
+  for (const fault& each : journal.value()->troubles)
+    (void)complain(each.what, exit_code::fine);
+  const std::string key = trial_key(how, machine);
+  tuning_plan plan;
+  plan.strategy = asked.strategy;
+  plan.seed = asked.seed;
+  plan.limits.trials = asked.trials;
+  plan.limits.seconds = asked.seconds;
+  plan.limits.without_improvement = asked.without_improvement;
+  plan.target_share = asked.target;
+  plan.jobs = asked.jobs;
+  plan.make_device = [&] { return on.make(); };
+  plan.known = journal.value()->known(key);
+  plan.keep = [&](const kernel_trial& it) {
+    return journal.value()->keep(key, it);
+  };
+  plan.cancelled = [] { return stop_asked.load(); };
+  tuning::progress_words line(trouble, asked.trials);
+  plan.watch = [&](const tuning_progress& now) { line.show(now); };
 
-  auto told = tuning::tune_all(asked, how, space.value(), with, trouble);
-  if (const auto kept = journal.value().sync(); !kept)
+  auto told = tune_candidate(how, space.value(), plan);
+  line.end();
+  if (const auto kept = journal.value()->sync(); !kept)
     return complain(kept.error().what, exit_code::broken);
   if (!told) {
     if (told.error().why == reason::cancelled || stop_asked)
@@ -582,7 +439,7 @@ inline void print(const outcome_of_tuning& made, const kernel_tuning& how,
   const auto& made = told.value();
   if (!asked.t4.empty())
     if (const auto kept =
-            tuning::write_file(asked.t4, write_t4(made.trials) + "\n");
+            write_whole(asked.t4, write_t4(made.trials) + "\n");
         !kept)
       return complain(kept.error().what, exit_code::broken);
   if (asked.write && made.best) {
@@ -604,7 +461,7 @@ inline void print(const outcome_of_tuning& made, const kernel_tuning& how,
       return complain(asked.file + ": the winning values cannot be written back "
                                    "without changing what the manifest says",
                       exit_code::misuse);
-    if (const auto kept = tuning::write_file(asked.file, changed.value()); !kept)
+    if (const auto kept = write_whole(asked.file, changed.value()); !kept)
       return complain(kept.error().what, exit_code::broken);
   }
   if (asked.json)

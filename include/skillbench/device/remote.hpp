@@ -231,7 +231,7 @@ class remote final : public device {
 
     const wire::frame& answer = got.value();
     if (answer.kind == wire::message::trouble) {
-      auto told = wire::decode<wire::refusal>(answer.payload);
+      auto told = wire::decode<wire::refusal>(answer.payload());
       if (!told)
         return ended(told.error().why, stage, told.error().what, limit);
       return std::move(told).value().held;
@@ -239,7 +239,7 @@ class remote final : public device {
     if (answer.kind != kind)
       return ended(reason::child_protocol, stage,
                    "its answer is of another kind than the request", limit);
-    auto made = wire::decode<T>(answer.payload);
+    auto made = wire::decode<T>(answer.payload());
     if (!made)
       return ended(made.error().why, stage, made.error().what, limit);
     return made;
