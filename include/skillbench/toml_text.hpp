@@ -20,8 +20,9 @@
 #include <vector>
 
 // What toml++ takes for granted of a text need not be so: version 3.3 does not
-// foresee a "[" at the end of a line, and would abort, or go on with NDEBUG as if
-// that could not be. Here it is an exception, whatever the build.
+// foresee a "[" at the end of a line, and would abort, or with NDEBUG, as its
+// library is built, leave to the compiler what happens. Here it is an exception,
+// and the reader is compiled from the header so that it is one everywhere.
 namespace skillbench::toml_text {
 struct not_foreseen : std::logic_error {
   using std::logic_error::logic_error;
@@ -32,6 +33,9 @@ constexpr void foresee(bool holds, const char* what) {
 }  // namespace skillbench::toml_text
 #pragma push_macro("NDEBUG")
 #undef NDEBUG
+#undef TOML_SHARED_LIB
+#undef TOML_HEADER_ONLY
+#define TOML_HEADER_ONLY 1
 #define TOML_ASSERT(holds) \
   ::skillbench::toml_text::foresee(static_cast<bool>(holds), #holds)
 #include <toml++/toml.h>
