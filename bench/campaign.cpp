@@ -133,8 +133,7 @@ told run(const fs::path& in, const std::string& out, std::size_t count,
   }
   const fs::path records = in / out / "records.jsonl";
   std::error_code none;
-  // The size of the file tells when to count its lines.
-  std::size_t seen = 0;
+  double resident = 0;
   int status = 0;
   for (;;) {
     rusage used{};
@@ -147,13 +146,14 @@ told run(const fs::path& in, const std::string& out, std::size_t count,
     const std::size_t parts = made.memory.size() == 0   ? count / 4
                               : made.memory.size() == 1 ? count / 2
                                                         : count;
+    // Nothing once it has ended.
     if (const double now = megabytes(process, "VmHWM:"); now > made.most)
       made.most = now;
+    if (const double now = megabytes(process, "VmRSS:"); now > 0) resident = now;
     if (made.memory.size() < 3 && fs::exists(records, none)) {
-      if (fs::file_size(records, none) > seen) seen = fs::file_size(records, none);
       const std::size_t lines = lines_in(records);
       if (lines >= parts)
-        made.memory.emplace_back(lines, megabytes(process, "VmRSS:"));
+        made.memory.emplace_back(lines, resident);
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(
         std::clamp<std::size_t>(count / 40, 20, 250)));
@@ -162,6 +162,7 @@ told run(const fs::path& in, const std::string& out, std::size_t count,
   made.idle = idle_seconds() - idle;
   made.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   made.records = lines_in(records);
+  if (made.memory.size() == 2) made.memory.emplace_back(made.records, resident);
   return made;
 }
 
