@@ -35,6 +35,8 @@ struct told_device final : device {
   result<done> load(const std::string&) override { return done{}; }
   result<run_report> run(const job&) override { return run_report{}; }
   double cpu_used() const override { return used; }
+  bool gone = false;
+  bool killed() const override { return gone; }
 };
 
 // A toolkit of a few files, a program and an empty cache.
@@ -277,6 +279,12 @@ TEST_CASE("compile_cache: troubles of this machine are not kept") {
   CHECK(twice("d"));
   on.answer = fault{reason::child_protocol, "nonsense"};
   CHECK(twice("e"));
+  // Killed by somebody else, after however long.
+  on.answer = fault{reason::child_died, "killed"};
+  on.gone = true;
+  CHECK(twice("g"));
+  CHECK(cached_device(std::make_unique<told_device>(on), *cache).killed());
+  on.gone = false;
   image given_up;
   given_up.log = "the compiler ran out of memory";
   given_up.gave_up = true;

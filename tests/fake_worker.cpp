@@ -95,6 +95,7 @@ void behave(const std::string& how) {
   if (how == "crash") crash();
   if (how == "abort") std::abort();
   if (how == "asked to end") ::raise(SIGTERM);
+  if (how == "killed") ::raise(SIGKILL);
   if (how == "hang") forever();
   if (how == "spin")
     for (volatile std::uint64_t turns = 0;;) turns = turns + 1;

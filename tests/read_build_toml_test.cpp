@@ -138,3 +138,10 @@ TEST_CASE("build.toml: what is no TOML, and what is hostile") {
         std::string::npos);
   CHECK(wrong(std::string("a = \"\xff\xfe\"\n")) != "");
 }
+
+TEST_CASE("read_build_toml: a text that the reader did not foresee is refused") {
+  for (const char* const text : {"[\n", "[\nname = \"x\"\n", "[[\n", "[a.\n",
+                                 "a.\n", "= 1\n", "a = [\n", "a = {\n", "["})
+    CHECK_MESSAGE(!wrong(text).empty(), text);
+  CHECK(wrong("[\n") == "it is no TOML that can be read");
+}

@@ -156,6 +156,26 @@ TEST_CASE("remote: a crash tells the signal, the request and the limits") {
   CHECK(has(fatal("abort").what, "SIGABRT"));
 }
 
+TEST_CASE("remote: a kill from outside is told from what a worker does itself") {
+  const auto killed = [](const std::string& how, remote_limits limits = {}) {
+    const auto on = started(limits);
+    CHECK_FALSE(on->killed());
+    CHECK_FALSE(on->compile(fake(how)).ok());
+    return on->killed();
+  };
+  CHECK(killed("killed"));
+  CHECK_FALSE(killed("crash"));
+  CHECK_FALSE(killed("abort"));
+  CHECK_FALSE(killed("exit 3"));
+  CHECK_FALSE(killed("garbage"));  // which ends it, by our kill
+  remote_limits limits;
+  limits.compile.wall_seconds = 0.2;
+  CHECK_FALSE(killed("hang", limits));
+  limits = {};
+  limits.compile.cpu_seconds = 1;
+  CHECK_FALSE(killed("spin", limits));
+}
+
 TEST_CASE("remote: an end without an answer is a death") {
   const fault quiet = fatal("exit 0");
   CHECK(quiet.why == reason::child_died);

@@ -99,6 +99,13 @@ TEST_CASE("samples: the examples, by list, by folder and by a part of it") {
   CHECK(one.samples[0].id == "llm-a-with_skill-geglu-2");
 }
 
+TEST_CASE("samples: an output takes no more memory than its text") {
+  const auto made = gather_all({SKILLBENCH_SOURCE_DIR "/examples/outputs"});
+  REQUIRE_FALSE(made.samples.empty());
+  for (const sample& each : made.samples)
+    CHECK(each.output.capacity() <= each.output.size() + 64);
+}
+
 TEST_CASE("samples: a lone file is told by its manifest") {
   const folder in;
   in.write("mine.cu", kernel);

@@ -34,6 +34,7 @@
 #include <skillbench/record.hpp>
 #include <skillbench/sample.hpp>
 #include <skillbench/samples.hpp>
+#include <skillbench/scratch.hpp>
 #include <skillbench/suite.hpp>
 
 namespace skillbench {
@@ -78,42 +79,12 @@ inline constexpr std::size_t most_output_files = 1000;
   return all;
 }
 
-namespace asserting {
-
-// A folder of this process alone, gone with it.
-class scratch_folder {
- public:
-  [[nodiscard]] static result<scratch_folder> make() {
-    std::error_code wrong;
-    std::string name =
-        (std::filesystem::temp_directory_path(wrong) / "skillbench-XXXXXX")
-            .string();
-    if (wrong || ::mkdtemp(name.data()) == nullptr)
-      return fault{reason::io, "cannot make a folder for a command in " + name};
-    return scratch_folder(std::move(name));
-  }
-  scratch_folder(scratch_folder&& other) noexcept
-      : path_(std::exchange(other.path_, "")) {}
-  scratch_folder& operator=(scratch_folder&&) = delete;
-  ~scratch_folder() {
-    std::error_code ignored;
-    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
-  }
-  [[nodiscard]] const std::string& path() const noexcept { return path_; }
-
- private:
-  explicit scratch_folder(std::string path) : path_(std::move(path)) {}
-  std::string path_;
-};
-
-}  // namespace asserting
-
 // Runs a command line with the shell in a folder with copies of these files, and
 // tells its exit status.
 [[nodiscard]] inline result<int> run_command_on(const std::string& command,
                                                 const output_files& files) {
   namespace fs = std::filesystem;
-  auto in = asserting::scratch_folder::make();
+  auto in = scratch_folder::make();
   if (!in) return in.error();
   for (const auto& [name, text] : files) {
     if (!assertions::stays_inside(name)) continue;

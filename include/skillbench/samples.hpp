@@ -122,6 +122,7 @@ inline result<std::string> read_text(const fs::path& path,
     if (!got) return got.error();
     if (got.value() == 0) break;
   }
+  text.shrink_to_fit();  // thousands of them are held at once
   return text;
 }
 

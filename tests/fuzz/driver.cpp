@@ -29,6 +29,7 @@ namespace {
 using text = std::string;
 
 constexpr std::size_t most_bytes = 16384;
+bool reads_ptx = false;  // else what models, users and tools write
 
 void run(const text& input, const fs::path& kept) {
   std::ofstream(kept, std::ios::binary | std::ios::trunc) << input;
@@ -46,8 +47,11 @@ std::size_t place(const text& in, std::mt19937_64& random) {
 std::size_t end_of_line(const text& in, std::size_t at) { return std::min(in.find('\n', at), in.size()); }
 
 text mutated(text in, const text& other, std::mt19937_64& random) {
-  static const std::vector<text> words{".b128", ".pred", ".v4", "0xffffffff", "-1", "9223372036854775807", "{", "}", "(", ";", ",", "%r0", "%p0", "[", ".param .align 128 .b8 x[4096]",
+  static const std::vector<text> text_words{"```", "~~~", "```cuda\n", "---\n", "{", "}", "[", "]", "\"", ":", ",", "null", "true", "-1", "1e999", "9223372036854775808", "\\u0000", "\\ud800", "\r", "\t", "# ", "'", "/* skillbench\n", "*/",
+                                            "ceil_div(", "next_pow2(", "n / 0", "%", "&x", "*x", "<<: ", "!!binary ", "[[a]]", "a.b.c = ", "\"\"\"", ",\"check\":\"", "\"}\n", std::string(1, char(0)), "\xff", "\xef\xbb\xbf"};
+  static const std::vector<text> ptx_words{".b128", ".pred", ".v4", "0xffffffff", "-1", "9223372036854775807", "{", "}", "(", ";", ",", "%r0", "%p0", "[", ".param .align 128 .b8 x[4096]",
                                        "bra", "call", "bar.sync 0;", "ret;", "@%p0 ", ".reg .b64 %d<9>;", std::string(1, char(0)), "\xff", "/*", "\"", "%tid.x", "0f7fc00000", ".shared", "vote.sync.any.pred"};
+  const std::vector<text>& words = reads_ptx ? ptx_words : text_words;
   const std::size_t changes = 1 + random() % 4;
   for (std::size_t k = 0; k < changes; ++k) {
     const std::size_t at = place(in, random), end = end_of_line(in, at);
@@ -77,6 +81,7 @@ text mutated(text in, const text& other, std::mt19937_64& random) {
 int main(int count, char** words) {
   if (count < 3) return std::fprintf(stderr, "%s MUTATIONS FOLDER...\n", words[0]), 2;
   const fs::path kept = "input." + fs::path(words[0]).filename().string();
+  reads_ptx = fs::path(words[0]).filename().string().starts_with("ptx_");
   std::vector<fs::path> files;
   for (int i = 2; i < count; ++i) {
     if (!fs::is_directory(words[i])) return std::fprintf(stderr, "%s is no folder\n", words[i]), 2;

@@ -19,52 +19,45 @@
 #include <random>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <skillbench/cli/arguments.hpp>
 #include <skillbench/cli/selftest.hpp>
 #include <skillbench/cli/text.hpp>
 #include <skillbench/json_record.hpp>
+#include <skillbench/scratch.hpp>
 
 namespace skillbench::cli {
 
 class planted {
  public:
   [[nodiscard]] static result<planted> make() {
+    auto folder = scratch_folder::make();
+    if (!folder) return folder.error();
+    planted made(std::move(folder).value());
     std::error_code failed;
-    std::string folder =
-        (std::filesystem::temp_directory_path(failed) / "skillbench-XXXXXX")
-            .string();
-    if (failed || ::mkdtemp(folder.data()) == nullptr)
-      return fault{reason::io, "cannot make a folder for planted files"};
-    planted made;
-    made.folder_ = folder;
     std::random_device draw;
     for (int i = 0; i < 4; ++i) made.secret_ += std::to_string(draw());
     made.secret_ = "planted" + made.secret_;
     std::ofstream(made.file()) << "\"" << made.secret_ << "\"\n";
     if (::mkfifo(made.pipe().c_str(), 0600) != 0 ||
         !std::filesystem::exists(made.file(), failed))
-      return fault{reason::io, folder + ": cannot make planted files"};
+      return fault{reason::io,
+                   made.folder_.path() + ": cannot make planted files"};
     ::setenv("SKILLBENCH_PLANTED", made.secret_.c_str(), 1);
     std::ifstream accounts("/etc/passwd");
     std::getline(accounts, made.account_);
     return made;
   }
   ~planted() {
-    if (folder_.empty()) return;
-    ::unsetenv("SKILLBENCH_PLANTED");
-    std::error_code ignored;
-    std::filesystem::remove_all(folder_, ignored);
+    if (!folder_.path().empty()) ::unsetenv("SKILLBENCH_PLANTED");
   }
-  planted(planted&& from) noexcept
-      : folder_(std::exchange(from.folder_, {})),
-        secret_(std::move(from.secret_)),
-        account_(std::move(from.account_)) {}
+  planted(planted&&) = default;
   planted& operator=(planted&&) = delete;
 
-  [[nodiscard]] std::string file() const { return folder_ + "/secret.h"; }
-  [[nodiscard]] std::string pipe() const { return folder_ + "/pipe.h"; }
+  [[nodiscard]] std::string file() const { return folder_.path() + "/secret.h"; }
+  [[nodiscard]] std::string pipe() const { return folder_.path() + "/pipe.h"; }
 
   // The text with the paths in place.
   [[nodiscard]] std::string in(std::string text) const {
@@ -87,8 +80,9 @@ class planted {
   }
 
  private:
-  planted() = default;
-  std::string folder_, secret_, account_;
+  explicit planted(scratch_folder folder) : folder_(std::move(folder)) {}
+  scratch_folder folder_;
+  std::string secret_, account_;
 };
 
 [[nodiscard]] inline exit_code tell(const attack_command& asked,

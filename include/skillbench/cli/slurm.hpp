@@ -310,6 +310,8 @@ struct answer {
   // "4711" or "4711;cluster"
   const std::string id =
       told.said.substr(0, told.said.find_first_not_of("0123456789"));
+  if (id.empty())
+    return broken("sbatch took the job and told no number of it" + by_hand);
   if (const auto kept = write_whole(job + "/id", id + "\n", whole_file::own);
       !kept)
     return broken("Slurm has the job as " + id + ", but " + kept.error().what);
