@@ -219,6 +219,106 @@ TEST_CASE("cli_tune: the winning values are written back, and nothing else") {
   CHECK((after.find("\"BLOCK\": [256, 32]") != std::string::npos) == wide);
 }
 
+TEST_CASE("cli_tune: strings and booleans are tuned, written back and told") {
+  const folder in;
+  std::string text = kernel;
+  text.replace(text.find("\"FAST\": [0, 1, 2, 3]"), 20,
+               "\"FAST\": [\"slow\", \"right\"], \"ON\": [false, true]");
+  text.replace(text.find("FAST < 3 || BLOCK > 32"), 22,
+               "(FAST == 'right' || BLOCK > 32) && (ON || FAST == 'slow')");
+  text.replace(text.find("#if FAST == 2\n  this does not compile;\n#endif\n"), 47,
+               "  enum { slow = 0, right = 5 };\n");
+  text.replace(text.find("#if FAST != 1"), 13, "#if 1");
+  text.replace(text.find("k < 64"), 6, "k < (FAST == slow ? 64 : 0)");
+  text.replace(text.find("#if FAST == 1"), 13, "#if 0");
+  in.write("k.cu", text);
+  REQUIRE_MESSAGE(run(in, with({"--write", "--t4", "t4.json"})) == 0,
+                  in.read(".trouble"));
+  const auto made = told(in);
+  // BLOCK 256: slow with both, right with one; BLOCK 32: right with one.
+  CHECK(made.find("settings")->number == 4);
+  CHECK(made.find("trials")->items.size() == 4);
+  for (const auto& each : made.find("trials")->items)
+    CHECK_MESSAGE(each.find("outcome")->text == "correct", in.read(".out"));
+  const std::string best = setting_of(*made.find("best"));
+  CHECK_MESSAGE(best.find("FAST=\"right\" ON=true") != best.npos, best);
+  CHECK(in.read("k.cu").find("\"FAST\": [\"right\", \"slow\"], \"ON\": "
+                             "[true, false]") != std::string::npos);
+  CHECK(in.read("t4.json").find("\"FAST\":\"right\",\"ON\":true") !=
+        std::string::npos);
+  // Exact for the model, and what matters is named.
+  CHECK(made.find("over_default")->find("exact") != nullptr);
+  CHECK(made.find("over_runner_up")->find("times")->number >= 1);
+  CHECK(made.find("importance")->items.size() == 3);
+  // A share of the limit that everything reaches ends it at the first trial, with
+  // what was under way by then.
+  REQUIRE(run(in, with({"--target", "0.000001"})) == 0);
+  CHECK(told(in).find("ended")->text == "target");
+}
+
+TEST_CASE("cli_tune: on a device that measures, trials are timed and the winner is held against others") {
+  const folder in;
+  std::string text = kernel;
+  text.replace(text.find("[0, 1, 2, 3]"), 12, "[0, 2, 3]");
+  in.write("k.cu", text);
+  const std::string driver = (in.path / "libcuda.so.1").string();
+  fs::copy_file(fs::path(SKILLBENCH_TEST_DIR) / "stand_in/libcuda.so.1", driver);
+  ::setenv("SKILLBENCH_DRIVER", driver.c_str(), 1);
+  ::setenv("SKILLBENCH_NVML", "/nowhere/nvml", 1);
+  ::setenv("SKILLBENCH_LOCKS", in.path.c_str(), 1);
+  const int code = run(in, with({"--device", "cuda"}));
+  for (const char* name : {"SKILLBENCH_DRIVER", "SKILLBENCH_NVML", "SKILLBENCH_LOCKS"})
+    ::unsetenv(name);
+  REQUIRE_MESSAGE(code == 0, in.read(".trouble"));
+  const auto made = told(in);
+  CHECK(made.find("time")->text == "a stand-in's clock");
+  CHECK(made.find("predicted_speed_up") == nullptr);
+  REQUIRE_MESSAGE(made.find("best") != nullptr, in.read(".out"));
+  std::size_t timed = 0;
+  for (const auto& each : made.find("trials")->items) {
+    CHECK(each.find("predicted_ns") == nullptr);
+    timed += each.find("ns") != nullptr;
+  }
+  CHECK(timed == 3);
+  REQUIRE(made.find("over_runner_up") != nullptr);
+  CHECK(made.find("over_runner_up")->find("low") != nullptr);
+  CHECK(made.find("over_runner_up")->find("exact") == nullptr);
+}
+
+TEST_CASE("cli_tune: a run tunes what is correct, and says what the skill adds") {
+  const folder in;
+  for (const char* arm : {"with_skill", "baseline"})
+    fs::create_directories(in.path / "m" / arm / "geglu");
+  std::string text = kernel;
+  text.replace(text.find("[0, 1, 2, 3]"), 12, "[0, 3]");
+  in.write("m/with_skill/geglu/1.cu", text);
+  text.replace(text.find("[32, 256]"), 9, "[256]");
+  in.write("m/baseline/geglu/1.cu", text);
+  in.write("m/baseline/geglu/2.cu", "no kernel\n");
+  const std::vector<std::string> words = {
+      "run", "m", "--tune", "--tune-trials", "2", "--device", "ptx", "--out", "r"};
+  REQUIRE_MESSAGE(run(in, words) == 0, in.read(".trouble"));
+  const std::string said = in.read(".out");
+  CHECK_MESSAGE(said.find("Beyond tuning the skill adds") != said.npos, said);
+  CHECK(said.find("1 output not tuned: it is not correct") != said.npos);
+  const std::string records = in.read("r/records.jsonl");
+  CHECK(records.find("\"tuning\":{\"version\":1,\"time\":\"predicted\"") !=
+        records.npos);
+  CHECK(records.find("\"baseline_ns\":") != records.npos);
+  CHECK(records.find("\"speedup\":{\"times\":") != records.npos);
+  REQUIRE(run(in, {"report", "r", "--markdown", "-"}) == 0);
+  CHECK(in.read(".out").find("### Tuning") != std::string::npos);
+  REQUIRE(run(in, {"report", "r", "--json"}) == 0);
+  CHECK(in.read(".out").find("\"beyond_tuning\":{\"times\":") != std::string::npos);
+  // Again: every trial is known, and none is made anew.
+  const std::string lines = in.read("r/tuning/records.jsonl");
+  std::vector<std::string> again = words;
+  again.push_back("--resume");
+  REQUIRE(run(in, again) == 0);
+  CHECK(in.read("r/tuning/records.jsonl") == lines);
+  CHECK(run(in, {"run", "m", "--tune-trials", "2"}) == 2);
+}
+
 TEST_CASE("cli_tune: what cannot be tuned is told") {
   const folder in;
   const auto says = [&](std::vector<std::string> words, const std::string& wanted) {

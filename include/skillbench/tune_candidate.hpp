@@ -80,6 +80,13 @@ struct tuned_candidate {
   double space = 0;
 };
 
+// Where the times come from; of failures alone there is none.
+[[nodiscard]] inline trial_clock clock_of(const tuned_candidate& made) {
+  for (const kernel_trial& each : made.trials)
+    if (each.nanoseconds) return each.clock;
+  return trial_clock::predicted;
+}
+
 // All that a trial depends on besides its setting; `machine` names the device.
 [[nodiscard]] inline std::string trial_key(const kernel_tuning& how,
                                            std::string_view machine) {
@@ -379,15 +386,12 @@ class trial_pool {
   told.settings = made.space;
   for (const kernel_trial& each : made.trials)
     told.trials.push_back({each.nanoseconds, each.outcome});
-  if (!made.trials.empty()) {
-    told.first = made.trials.front().chosen;
-    told.clock = made.trials.front().clock;
-  }
+  told.clock = clock_of(made);
+  if (!made.trials.empty()) told.first = made.trials.front().chosen;
   if (made.best) {
     const kernel_trial& best = made.trials[*made.best];
     told.best = *made.best;
     told.best_setting = best.chosen;
-    told.clock = best.clock;
     if (best.limit > 0) told.limit_nanoseconds = best.limit;
   }
   told.over_default = made.over_default;

@@ -417,6 +417,9 @@ struct logarithms {
     if (!ours) return ours.error();
     auto theirs = on.compile(plan_compile(*how.asked, b.chosen, type));
     if (!theirs) return theirs.error();
+    // A device that times has loaded something before.
+    if (const auto loaded = on.load(ours.value().ptx); !loaded)
+      return loaded.error();
     const auto seen = tuning::sampled(
         a, how, {how.asked, &a.chosen, &ours.value()},
         {how.asked, &b.chosen, &theirs.value()}, type, on, how.seed + 3,

@@ -202,8 +202,7 @@ inline void print(const tuned_candidate& made, const kernel_tuning& how,
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
     return *trials[a].nanoseconds < *trials[b].nanoseconds;
   });
-  const trial_clock clock =
-      made.best ? trials[*made.best].clock : trial_clock::predicted;
+  const trial_clock clock = clock_of(made);
   const bool guess = clock == trial_clock::predicted;
   table rows({"setting", std::string(name(clock)), "limited by", "occupancy",
               "registers", ""});
@@ -289,8 +288,7 @@ inline void print(const tuned_candidate& made, const kernel_tuning& how,
   all["file"] = asked.file;
   all["family"] = how.of->name;
   all["device"] = machine;
-  const trial_clock clock = made.best ? made.trials[*made.best].clock
-                                      : trial_clock::predicted;
+  const trial_clock clock = clock_of(made);
   all["time"] = clock == trial_clock::predicted
                     ? std::string("predicted, not measured: no GPU")
                     : std::string(name(clock));
