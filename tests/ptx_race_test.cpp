@@ -227,7 +227,7 @@ TEST_CASE("race: a barrier of two warps says nothing to the third") {
 
 TEST_CASE("race: loads of four words, lane by lane, by halves and all the same, behind a barrier of two warps") {
   // Warp 0 stores, warp 1 loads in a loop that is long enough for native code to
-  // know how its lanes lie; a third warp keeps the barrier from being everybody's.
+  // know how its lanes lie, and left often enough for that; a third warp keeps the barrier from being everybody's.
   // In its second half the loop goes on behind what the barrier put in order.
   const auto body = [](unsigned lanes, const std::string& barrier, const std::string& after = "") {
     return "mov.u32 %r8, 0; and.b32 %r20, %r1, 31; and.b32 %r21, %r20, " + std::to_string(lanes) +
@@ -236,7 +236,7 @@ TEST_CASE("race: loads of four words, lane by lane, by halves and all the same, 
            "st.shared.v4.u32 [%r24], {%r1, %r20, %r1, %r20};\n" + barrier + "\n" + after + " bra OUT;\n"
            "R: ld.shared.u32 %r30, [flag]; " + barrier + " mov.u32 %r25, 0;\n"
            "L: ld.shared.v4.u32 {%r8, %r26, %r27, %r28}, [%r23]; add.u32 %r25, %r25, 1; setp.eq.u32 %p1, %r25, 1800; @%p1 add.u32 %r23, %r23, 512;\n"
-           "setp.lt.u32 %p1, %r25, 1900; @%p1 bra L;\nmov.u32 %r8, 0;\nOUT:" + done;
+           "bar.warp.sync -1; setp.lt.u32 %p1, %r25, 1900; @%p1 bra L;\nmov.u32 %r8, 0;\nOUT:" + done;
   };
   for (const unsigned lanes : {31u, 15u, 16u, 0u, 27u}) {
     CAPTURE(lanes);

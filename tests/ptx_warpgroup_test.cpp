@@ -432,6 +432,10 @@ TEST_CASE("warpgroup: what is in flight is not touched before the wait") {
   CHECK(finding(small() + store(4096 + 256), commit + wait) == "");
   CHECK(finding(small() + store(2048), commit + wait) == "");
   CHECK(finding(small(), commit + wait + store(0)) == "");
+  // Each warp its own rows of A, lane after lane: nobody else reads them.
+  const std::string own = "mov.u32 %r6, tile; shr.u32 %r7, %r1, 5; shl.b32 %r7, %r7, 9; and.b32 %r8, %r1, 31; shl.b32 %r8, %r8, 2; add.u32 %r6, %r6, %r7; add.u32 %r6, %r6, %r8;\nst.shared.u32 [%r6], %r1;\n";
+  CHECK(has(finding(small() + own, commit + wait), "may still read"));
+  CHECK(finding(small(), commit + wait + own) == "");
   // Registers of A.
   const std::string from_registers = "mov.b32 %a0, 0; mov.b32 %a1, 0; mov.b32 %a2, 0; mov.b32 %a3, 0; wgmma.fence.sync.aligned;\n" +
                                      std::string("mov.b64 %rd11, ") + std::to_string(descriptor(4096, 128, 256, 0)) +
@@ -441,6 +445,32 @@ TEST_CASE("warpgroup: what is in flight is not touched before the wait") {
   CHECK(finding(from_registers + "add.u32 %r9, %a3, 1;\n", commit + wait) == "");
   // Accumulators that go into another product before the wait.
   CHECK(has(finding(small() + "mov.b64 %rd11, " + std::to_string(descriptor(4096, 128, 256, 0)) + "; wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16 {%e0,%e1,%e2,%e3}, " + two + ", %rd11, %p2, 1, 1, 0;\n", commit + wait), "multiplies accumulators"));
+}
+
+TEST_CASE("warpgroup: an operand races with the stores of other warps, at both ends of the time") {
+  // Warp 1 writes a part of B, which all four read.
+  const std::string store = "shr.u32 %r7, %r1, 5; setp.eq.u32 %p5, %r7, 1; and.b32 %r8, %r1, 31; shl.b32 %r8, %r8, 2; mov.u32 %r6, tile; add.u32 %r6, %r6, %r8;\n@%p5 st.shared.u32 [%r6+4096], %r1;\n";
+  const std::string commit = "wgmma.commit_group.sync.aligned;\n", wait = "wgmma.wait_group.sync.aligned 0;\n", fence = "fence.proxy.async;\n", meet = "bar.sync 0;\n";
+  const auto races = [](const std::string& body, const std::string& after, std::uint64_t seed) {
+    parts p;
+    p.after = after;
+    auto r = request_of(4, std::string(8192, '\0'), body, p);
+    r.seed = seed;
+    const auto told = kit::launch(r);
+    CHECK(told.trouble == "");
+    if (const auto* f = find(told, code::race)) return has(f->what, "no barrier orders the two");
+    CHECK(told.findings.empty());
+    return false;
+  };
+  // Who comes last to a barrier goes on first: so warp 1 is the first, or the last.
+  const std::uint64_t first = 2ull << 16, last = 0;
+  CHECK(races(store + fence + small(), commit + wait, first));
+  CHECK_FALSE(races(store + fence + meet + small(), commit + wait, first));
+  // A barrier before the wait does not undo what was read before it.
+  CHECK(races(store + fence + small() + commit + meet, wait, first));
+  // What was read before a barrier is read again when it is waited for.
+  CHECK(races(small() + commit + meet, wait + store, last));
+  CHECK_FALSE(races(small() + commit + meet, wait + meet + store, last));
 }
 
 TEST_CASE("warpgroup: what ptxas repairs is a note and ends no launch") {
