@@ -144,4 +144,10 @@ TEST_CASE("read_build_toml: a text that the reader did not foresee is refused") 
                                  "a.\n", "= 1\n", "a = [\n", "a = {\n", "["})
     CHECK_MESSAGE(!wrong(text).empty(), text);
   CHECK(wrong("[\n") == "it is no TOML that can be read");
+  // Letters where a space may stand.
+  for (const char* const letter : {"\u00e9", "\ufed9", "\u2fff", "\u0499"})
+    for (const std::string& text : {"a =" + std::string(letter) + " 1\n",
+                                    letter + std::string(" = 1\n"),
+                                    "a = 1 " + std::string(letter) + "\n"})
+      CHECK_MESSAGE(wrong(text).find("line 1: ") == 0, wrong(text));
 }

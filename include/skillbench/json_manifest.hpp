@@ -125,7 +125,7 @@ inline bool read_setting(reader& in, const value& from, setting& into) {
 inline json setting_object(const setting& of) {
   json made = json::object();
   for (const auto& [key, choice] : of)
-    std::visit([&made, &key](const auto& it) { made[key] = it; }, choice);
+    std::visit([&in = made[key]](const auto& it) { in = it; }, choice);
   return made;
 }
 
