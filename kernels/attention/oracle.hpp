@@ -102,6 +102,35 @@ struct eights {
   }
 };
 
+// Of eight columns of `count` numbers each, every one times its factor.
+struct sums_of_eight {
+  eight sum, size, squares;  // of the terms, of |terms| and of their squares
+};
+[[nodiscard]] [[gnu::always_inline]] inline sums_of_eight exact_sums(
+    const double* columns, const double* factors, std::size_t count) {
+  sums_of_eight of;
+  eight term;
+  for (std::size_t i = 0; i < count; ++i) {
+    term.load(columns + i * 8);
+    term.scale(factors[i]);
+    of.sum.add(term);
+    of.squares.add_square(term);
+    term.drop_signs();
+    of.size.add(term);
+  }
+  return of;
+}
+[[nodiscard]] [[gnu::always_inline]] inline eight_floats coarse_sum(
+    const float* columns, const float* factors, std::size_t count) {
+  eight_floats sum, term;
+  for (std::size_t i = 0; i < count; ++i) {
+    term.load(columns + i * 8);
+    term.scale(factors[i]);
+    sum.add(term);
+  }
+  return sum;
+}
+
 // From row-major `values`; columns past the end are zeros.
 [[nodiscard]] inline eights by_columns(const std::vector<double>& values,
                                        std::size_t rows, std::size_t width) {
@@ -192,25 +221,12 @@ inline void reference(const case_inputs& given, std::string_view,
     for (std::size_t j = 0; j < seen; j += 8) {
       const double* kj = k.exact_at(j / 8);
       const float* fkj = k.coarse_at(j / 8);
-      eight dot, size, squares, term;
-      for (std::size_t c = 0; c < d; ++c) {
-        term.load(kj + c * 8);
-        term.scale(q[c]);
-        dot.add(term);
-        squares.add_square(term);
-        term.drop_signs();
-        size.add(term);
-      }
-      eight_floats fdot, fterm;
-      for (std::size_t c = 0; c < d; ++c) {
-        fterm.load(fkj + c * 8);
-        fterm.scale(fq[c]);
-        fdot.add(fterm);
-      }
+      const sums_of_eight dot = exact_sums(kj, q.data(), d);
+      const eight_floats fdot = coarse_sum(fkj, fq.data(), d);
       for (std::size_t e = 0; e < 8; ++e) {
-        p[j + e] = scale * dot.at(e);
-        moved[j + e] =
-            std::abs(scale) * (size.at(e) + walks * std::sqrt(squares.at(e)));
+        p[j + e] = scale * dot.sum.at(e);
+        moved[j + e] = std::abs(scale) *
+                       (dot.size.at(e) + walks * std::sqrt(dot.squares.at(e)));
         weights[j + e] = fscale * fdot.at(e);
       }
     }
@@ -239,32 +255,20 @@ inline void reference(const case_inputs& given, std::string_view,
     for (std::size_t c = 0; c < d; c += 8) {
       const double* vc = v.exact_at(c / 8);
       const float* fvc = v.coarse_at(c / 8);
-      eight sum, size, walk, sway, term;
+      const sums_of_eight mean = exact_sums(vc, p.data(), seen);
+      const eight_floats fsum = coarse_sum(fvc, weights.data(), seen);
+      eight sway, term;
       for (std::size_t j = 0; j < seen; ++j) {
         term.load(vc + j * 8);
-        term.scale(p[j]);
-        sum.add(term);
-        walk.add_square(term);
-        term.drop_signs();
-        size.add(term);
-      }
-      eight_floats fsum, fterm;
-      for (std::size_t j = 0; j < seen; ++j) {
-        fterm.load(fvc + j * 8);
-        fterm.scale(weights[j]);
-        fsum.add(fterm);
-      }
-      for (std::size_t j = 0; j < seen; ++j) {
-        term.load(vc + j * 8);
-        term.subtract(sum);
+        term.subtract(mean.sum);
         term.drop_signs();
         term.scale(moved[j]);
         sway.add(term);
       }
       for (std::size_t e = 0; e < 8; ++e) {
-        expected[c + e] = sum.at(e);
-        condition[c + e] =
-            spread * size.at(e) + sway.at(e) + coarse * std::sqrt(walk.at(e));
+        expected[c + e] = mean.sum.at(e);
+        condition[c + e] = spread * mean.size.at(e) + sway.at(e) +
+                           coarse * std::sqrt(mean.squares.at(e));
         yardstick[c + e] =
             rounded(given.type, static_cast<double>(fsum.at(e) / ftotal));
       }
