@@ -291,6 +291,8 @@ TEST_CASE("cli_tune: a run tunes what is correct, and says what the skill adds")
     fs::create_directories(in.path / "m" / arm / "geglu");
   std::string text = kernel;
   text.replace(text.find("[0, 1, 2, 3]"), 12, "[0, 3]");
+  text.insert(text.find("template"),
+              "#include <cuda_fp16.h>\n#include <cuda_bf16.h>\n");
   in.write("m/with_skill/geglu/1.cu", text);
   text.replace(text.find("[32, 256]"), 9, "[256]");
   in.write("m/baseline/geglu/1.cu", text);

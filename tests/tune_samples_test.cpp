@@ -102,6 +102,24 @@ TEST_CASE("tune_samples: an interval holds the true ratio as often as it says, d
   CHECK(good > turns * 9 / 10);
 }
 
+TEST_CASE("tune_samples: a drift that is linear falls out of each round") {
+  const tuning_space space = grid();
+  std::size_t count = 0;
+  const auto of = [&](const configuration& at) {
+    return truth(at) * (1 + 0.01 * static_cast<double>(count++));
+  };
+  const auto made = tune_samples(space, of, {.limits = {.trials = 20}});
+  REQUIRE(made.ok());
+  const tuned_samples& told = made.value();
+  REQUIRE(told.over_runner_up);
+  const auto wanted = doctest::Approx(truth(told.trials[*told.runner_up].at) /
+                                      truth(told.trials[*told.best].at))
+                          .epsilon(1e-9);
+  CHECK(told.over_runner_up->times == wanted);
+  CHECK(*told.over_runner_up->low == wanted);
+  CHECK(*told.over_runner_up->high == wanted);
+}
+
 TEST_CASE("tune_samples: a lucky trial is sampled again and does not win by luck") {
   const tuning_space space = grid();
   // One configuration gives ten samples at a tenth of its cost, once.
