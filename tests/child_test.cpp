@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/personality.h>
 #include <sys/syscall.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -167,6 +168,25 @@ TEST_CASE("child: limits are set before it starts") {
   CHECK(has(told, "limit stack 33554432\n"));
   if (child_process::limits_address_space)
     CHECK(has(told, "limit memory 4294967296\n"));
+}
+
+TEST_CASE("child: its memory lies where it lay last time, where it is to") {
+  const int now = ::personality(0xffffffff);
+  const auto fixed = static_cast<unsigned>(now) | ADDR_NO_RANDOMIZE;
+  if (now < 0 || ::personality(fixed) < 0) {
+    MESSAGE("this system lets nobody fix addresses: NOT CHECKED");
+    return;
+  }
+  (void)::personality(static_cast<unsigned>(now));
+  child_limits limits;
+  limits.fixed_addresses = true;
+  const auto stack_of = [&] {
+    const std::string told = report_of(fake({"report"}), limits);
+    return told.substr(told.find("stack at "), 28);
+  };
+  const std::string first = stack_of();
+  for (int i = 0; i < 3; ++i) CHECK(stack_of() == first);
+  CHECK(::personality(0xffffffff) == now);  // the caller's own stays
 }
 
 TEST_CASE("child: signals that the caller ignores or blocks are as usual") {

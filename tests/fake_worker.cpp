@@ -73,7 +73,9 @@ std::string report(const std::vector<std::string>& arguments) {
   told += status_line("SigBlk") + "\n" + status_line("SigIgn") + "\n" +
           status_line("NoNewPrivs") + "\n";
   told += ::getpgid(0) == ::getpid() ? "group own\n" : "group shared\n";
-  char byte;
+  char byte = 0;
+  told += "stack at " + std::to_string(reinterpret_cast<std::uintptr_t>(&byte)) +
+          "\n";
   told += ::read(0, &byte, 1) == 0 ? "input empty\n" : "input not empty\n";
   return told;
 }

@@ -21,6 +21,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -55,6 +56,9 @@ struct child_limits {
   std::uint64_t cpu_seconds = 0;  // of its whole life
   std::uint64_t open_files = 64;
   std::uint64_t file_bytes = 0;   // longest file that it may write
+  // Its memory lies where it lay last time, where the system allows that: NVRTC
+  // orders things by their addresses, and writes other PTX where they differ.
+  bool fixed_addresses = false;
 };
 
 struct child_command {
@@ -231,7 +235,7 @@ struct plan {
   std::pair<int, rlimit> limits[8] = {};
   std::size_t limit_count = 0;
   pid_t parent = -1;
-  bool die_with_thread = false;
+  bool die_with_thread = false, fixed_addresses = false;
 };
 
 enum class step : int { channels, folder, limits, program };
@@ -251,6 +255,11 @@ enum class step : int { channels, folder, limits, program };
     if (::getppid() != asked.parent) ::_exit(127);
   }
   ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  if (asked.fixed_addresses) {  // from execve on
+    const int now = ::personality(0xffffffff);  // which only asks
+    if (now >= 0)
+      (void)::personality(static_cast<unsigned>(now) | ADDR_NO_RANDOMIZE);
+  }
 
   // If memory runs out, the system is to end this process and no other.
   if (const int score = ::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
@@ -431,6 +440,7 @@ inline result<child> child::start(const child_command& command,
   plan.answers = their_answers.number();
   plan.trouble = their_told.number();
   plan.parent = ::getpid();
+  plan.fixed_addresses = limits.fixed_addresses;
   plan.die_with_thread =
       static_cast<pid_t>(::syscall(SYS_gettid)) == plan.parent;
   in::add_limit(plan, RLIMIT_CORE, 0, 0);

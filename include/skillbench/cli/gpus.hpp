@@ -71,7 +71,10 @@ namespace skillbench::cli {
   descriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666));
   if (!file) file = descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));  // another user's
   if (!file) return child_process::system_fault("cannot open the lock " + path, errno);
-  (void)::fchmod(file.number(), 0666);
+  // Open to other users, if it is a lock of ours and not what somebody linked there.
+  struct stat found {};
+  if (::fstat(file.number(), &found) == 0 && S_ISREG(found.st_mode) && found.st_nlink == 1 && found.st_size == 0)
+    (void)::fchmod(file.number(), 0666);
   if (::flock(file.number(), LOCK_EX | LOCK_NB) == 0) return file;
   if (errno == EWOULDBLOCK) return fault{reason::no_device, "another skillbench is using it (" + path + ")"};
   return child_process::system_fault("cannot lock " + path, errno);

@@ -44,7 +44,7 @@ struct request_limits {
 };
 
 struct remote_limits {
-  child_limits process;
+  child_limits process{.fixed_addresses = true};
   request_limits start{20, 20};
   // Wall time is the last resort: on a busy machine it is no measure of a source.
   request_limits compile{300, 30};
