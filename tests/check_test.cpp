@@ -292,6 +292,81 @@ TEST_CASE("check: a second run has the same inputs and another seed") {
   CHECK(made.counted.warp_instructions == 40);  // of the first runs alone
 }
 
+TEST_CASE("check: a device that runs several at once changes nothing") {
+  // Answers up to `most` jobs of a list, and leaves bits out that it told before.
+  struct eager final : fake_device {
+    eager(runs how, std::size_t many) : fake_device(std::move(how)), most(many) {}
+    std::vector<result<run_report>> run_some(
+        std::span<const job> asked) override {
+      std::vector<result<run_report>> all;
+      for (const job& each : asked.first(std::min(most, asked.size()))) {
+        auto told = run(each);
+        if (told && !each.only_other_bits)
+          before = told.value().outputs[0].bytes;
+        else if (told && told.value().outputs[0].bytes == before)
+          told.value().outputs.clear();
+        all.push_back(std::move(told));
+        if (!all.back()) break;
+      }
+      longest = std::max(longest, all.size());
+      return all;
+    }
+    std::size_t most = 0, longest = 0;
+    std::string before;
+  };
+  using spoil = std::function<void(const job&, std::vector<double>&, run_report&)>;
+  const auto elements = [](const job& of) { return of.buffers.back().elements; };
+  const std::vector<spoil> spoils = {
+      [](const job&, std::vector<double>&, run_report&) {},
+      [](const job&, std::vector<double>& y, run_report&) { y[0] += 1; },
+      [&](const job& of, std::vector<double>& y, run_report&) {
+        if (elements(of) > 100) y[0] += 1;
+      },
+      [](const job& of, std::vector<double>& y, run_report&) {
+        if (of.only_other_bits) y[1] *= 1 + 1e-7;
+      },
+      [](const job& of, std::vector<double>& y, run_report&) {
+        if (of.only_other_bits) y[1] += 1;
+      },
+      [&](const job& of, std::vector<double>&, run_report& made) {
+        if (elements(of) > 100)
+          made.findings.push_back(
+              told(code::out_of_bounds, severity::fails, "beyond x"));
+      }};
+  const auto words_of = [](const result<checked>& made) {
+    REQUIRE(made.ok());
+    const checked& it = made.value();
+    std::string all = std::string(name(it.reached)) + ": " + it.reason + " " +
+                      std::to_string(it.not_run) + " " +
+                      std::to_string(it.counted.warp_instructions) + "\n";
+    for (const case_agreement& each : it.cases)
+      all += each.test_case + " " + std::string(name(each.reached)) + " " +
+             std::to_string(each.compared) + " " + std::to_string(each.wrong) +
+             " " + std::to_string(each.schedules) + "\n";
+    for (const finding& each : it.findings)
+      all += std::string(name(each.kind)) + " " + each.what + " " +
+             each.test_case + " " + std::to_string(each.count) + "\n";
+    return all;
+  };
+  for (const reason stops : {reason::internal, reason::too_slow,
+                             reason::not_supported})
+    for (const spoil& by : spoils) {
+      // reason::internal: no fault at all.
+      const auto runs = [&, stops](const job& of) -> result<run_report> {
+        if (stops != reason::internal && elements(of) > 100)
+          return fault{stops, "as it is"};
+        return right_but(by)(of);
+      };
+      fake_device plain(runs);
+      const std::string expected = words_of(checked_on(plain));
+      for (const std::size_t most : {1, 2, 3, 5, 100}) {
+        eager on(runs, most);
+        CHECK(words_of(checked_on(on)) == expected);
+        CHECK((most == 1 || on.longest > 1));
+      }
+    }
+}
+
 TEST_CASE("check: what only a second run shows: other bits are a note, worse fails") {
   const auto second_spoilt = [](double by) {
     return [by, runs = std::make_shared<int>(0)](

@@ -235,6 +235,26 @@ TEST_CASE("remote: outputs that were not asked for are refused") {
   }
 }
 
+TEST_CASE("remote: several jobs are one request") {
+  const auto on = started();
+  const std::vector<job> jobs{output_job(1000, 'q'), output_job(10, 'r'),
+                              output_job(0, 's')};
+  const auto told = on->run_some(jobs);
+  REQUIRE(told.size() == 3);
+  for (const auto& each : told) REQUIRE(each.ok());
+  CHECK(told[0].value().outputs[0].bytes == std::string(4000, 'q'));
+  CHECK(told[1].value().outputs[0].bytes == std::string(40, 'r'));
+  CHECK(on->run_some(std::span(jobs).first(1)).size() == 1);
+  CHECK(on->run_some({}).empty());
+  const std::vector<job> bad{output_job(1000, 'q'),
+                             output_job(1000, 'q', "beyond")};
+  const auto refused = on->run_some(bad);
+  REQUIRE(refused.size() == 1);
+  REQUIRE_FALSE(refused[0].ok());
+  CHECK(refused[0].error().why == reason::child_protocol);
+  CHECK_FALSE(on->compile(fake("nothing")).ok());
+}
+
 TEST_CASE("remote: ten megabytes of messages neither block nor come through") {
   const auto on = started();
   CHECK(on->compile(fake("flood")).ok());

@@ -32,6 +32,10 @@ class small_device final : public device {
   }
   [[nodiscard]] result<run_report> run(const job& asked) override {
     run_report told;
+    if (asked.seed == 900) return fault{reason::too_slow, "slow"};
+    if (asked.seed == 901) told.findings.emplace_back();  // one that fails
+    if (asked.seed == 902) told.counted.warp_instructions = 100'000'000;
+    if (asked.seed == 903) throw std::bad_alloc();
     told.counted.barriers = asked.seed;
     for (const buffer& each : asked.buffers)  // as an input would be filled
       told.outputs.push_back({static_cast<std::int64_t>(told.outputs.size()),
@@ -158,6 +162,46 @@ TEST_CASE("worker: outputs with the bits of the last full run may be left out") 
   CHECK(outputs_of({2, 1}, true) == "0=y2 1=y1 ");   // of another buffer
   // Held against the full run, not against the one before.
   CHECK(outputs_of({1, 3}, true) == "1=y3 ");
+}
+
+TEST_CASE("worker: of a list of jobs so many are run as may be") {
+  served one;
+  const auto asked_of = [](std::uint64_t seed, bool other = false) {
+    job asked;
+    asked.seed = seed;
+    asked.only_other_bits = other;
+    asked.buffers.emplace_back().name = "y";
+    asked.buffers.back().seed = 1;
+    return asked;
+  };
+  const auto answer = [&](std::vector<job> jobs) {
+    one.ask(wire::message::run_some, wire::encode(wire::job_list{std::move(jobs)}));
+    auto told = wire::decode<wire::run_list>(one.answer().payload());
+    REQUIRE(told.ok());
+    return std::move(told).value();
+  };
+  const auto all = answer({asked_of(1), asked_of(2, true), asked_of(3)});
+  REQUIRE(all.told.size() == 3);
+  CHECK_FALSE(all.last);
+  CHECK(all.told[2].counted.barriers == 3);
+  CHECK(all.told[0].outputs.size() == 1);
+  CHECK(all.told[1].outputs.empty());  // the same bits as of the one before it
+  CHECK(all.told[2].outputs.size() == 1);
+  // Seeds that the device below knows: a fault, a finding, much work, no memory.
+  const auto broken = answer({asked_of(1), asked_of(900), asked_of(2)});
+  CHECK(broken.told.size() == 1);
+  REQUIRE(broken.last);
+  CHECK(broken.last->why == reason::too_slow);
+  CHECK(answer({asked_of(901), asked_of(2)}).told.size() == 1);
+  CHECK(answer({asked_of(902), asked_of(2)}).told.size() == 1);
+  const auto full = answer({asked_of(1), asked_of(903), asked_of(2)});
+  CHECK(full.told.size() == 1);
+  CHECK_FALSE(full.last);  // to be asked for alone
+  one.ask(wire::message::run_some, wire::encode(wire::job_list{{asked_of(903)}}));
+  CHECK(one.trouble().why == reason::too_large);
+  const auto none = answer({});
+  CHECK(none.told.empty());
+  CHECK_FALSE(none.last);
 }
 
 TEST_CASE("worker: a fault travels as a fault, and the next request is served") {

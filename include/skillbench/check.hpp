@@ -21,6 +21,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <iterator>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -51,6 +52,9 @@ inline constexpr std::int64_t most_small_elements = 65536;
 // Outputs up to this size are computed twice, unless a number of schedules is
 // asked for: then every case is run that often.
 inline constexpr std::size_t most_repeated = 262144;
+// Cases that are run together, and the output elements of all of them.
+inline constexpr std::size_t most_cases_ahead = 16;
+inline constexpr std::int64_t most_ahead_elements = 1 << 20;
 
 struct checked {
   outcome reached = outcome::unjudged;
@@ -219,31 +223,67 @@ struct case_verdict {
          why == reason::too_large;
 }
 
+[[nodiscard]] inline std::int64_t written_by(const job& asked) {  // elements
+  std::int64_t written = 0;
+  for (const buffer& each : asked.buffers)
+    if (comes_back(each.use)) written += each.elements;
+  return written;
+}
+
 [[nodiscard]] inline std::size_t elements_of(const run_report& report) {
   std::size_t bytes = 0;
   for (const output_bytes& each : report.outputs) bytes += each.bytes.size();
   return bytes / 2;
 }
 
+// Runs of the next cases, asked for together (device::run_some), and their plans.
+// What was not run by then is run when it is wanted.
+class runs_ahead {
+ public:
+  explicit runs_ahead(device& on) : on_(on) {}
+
+  void fetch(std::span<const job> jobs) {
+    known_.clear();
+    auto told = on_.run_some(jobs);
+    for (std::size_t i = 0; i < std::min(told.size(), jobs.size()); ++i)
+      known_.emplace(jobs[i].seed, std::move(told[i]));
+  }
+  [[nodiscard]] result<run_report> run(const job& asked) {
+    if (auto found = known_.extract(asked.seed)) return std::move(found.mapped());
+    return on_.run(asked);
+  }
+
+  std::map<const test_case*, launch_plan> plans;
+
+ private:
+  device& on_;
+  std::map<std::uint64_t, result<run_report>> known_;  // by the job's seed
+};
+
 // The same case with another order of CTAs and warps, other addresses and other
-// poison: the job of run `number`, from 2. Within the bound but with other bits
-// is a note; anything worse fails.
-[[nodiscard]] inline result<std::optional<finding>> run_again(
-    const job& first, const run_report& seen, const family& asked,
-    const test_case& of, element type, device& on, std::uint64_t seed,
-    reference_cache* cache, int number, bool adversarial) {
-  const std::string otherwise =
-      (number == 2 ? std::string("in a second run")
-                   : "in run " + std::to_string(number)) +
-      ", with another order of CTAs and warps, other addresses "
-      "and other poison: ";
+// poison: the job of run `number`, from 2.
+[[nodiscard]] inline job again_of(const job& first, int number,
+                                  bool adversarial) {
   job second = first;
   second.only_other_bits = true;
   second.seed = mix(first.seed, "again");
   if (number > 2)
     second.seed = mix(second.seed, static_cast<std::uint64_t>(number));
   if (adversarial) second.schedule = static_cast<std::uint64_t>(number - 1);
-  auto ran = on.run(second);
+  return second;
+}
+
+// Within the bound but with other bits is a note; anything worse fails.
+[[nodiscard]] inline result<std::optional<finding>> run_again(
+    const job& first, const run_report& seen, const family& asked,
+    const test_case& of, element type, runs_ahead& on, std::uint64_t seed,
+    reference_cache* cache, int number, bool adversarial) {
+  const std::string otherwise =
+      (number == 2 ? std::string("in a second run")
+                   : "in run " + std::to_string(number)) +
+      ", with another order of CTAs and warps, other addresses "
+      "and other poison: ";
+  auto ran = on.run(again_of(first, number, adversarial));
   if (!ran) {
     if (!leaves_unjudged(ran.error().why)) return ran.error();
     return std::optional<finding>();
@@ -283,14 +323,17 @@ struct case_verdict {
 
 [[nodiscard]] inline result<case_verdict> check_case(
     const candidate& from, const setting& chosen, const image& compiled,
-    const family& asked, const test_case& of, element type, device& on,
+    const family& asked, const test_case& of, element type, runs_ahead& on,
     std::uint64_t seed, reference_cache* cache, int schedules,
     std::int64_t threads = 1) {
   case_verdict made;
   made.told.test_case = of.name;
   made.told.element_type = name(type);
 
-  auto planned = plan_case(from, chosen, compiled, asked, of, type, seed);
+  auto ready = on.plans.extract(&of);
+  auto planned =
+      ready ? result<launch_plan>(std::move(ready.mapped()))
+            : plan_case(from, chosen, compiled, asked, of, type, seed);
   if (!planned) return planned.error();
   if (!planned.value().refused.empty()) {
     made.findings = std::move(planned.value().refused);
@@ -299,10 +342,7 @@ struct case_verdict {
   }
   job& todo = planned.value().asked;
   todo.threads = threads;
-  std::int64_t written = 0;
-  for (const buffer& each : todo.buffers)
-    if (comes_back(each.use)) written += each.elements;
-  const bool small = written <= most_small_elements;
+  const bool small = written_by(todo) <= most_small_elements;
   if (small) todo.most_instructions = most_small_instructions;
 
   auto ran = on.run(todo);
@@ -525,6 +565,35 @@ inline constexpr std::int64_t most_partial_elements = 4 << 20;
   return made;
 }
 
+// Plans the next cases and has them run together, twice each: not more than
+// `most`, and small ones alone. Returns how many.
+[[nodiscard]] inline std::size_t look_ahead(
+    const candidate& from, const setting& chosen, const image& compiled,
+    const family& asked, std::span<const test_case* const> cases, element type,
+    std::uint64_t seed, std::int64_t threads, std::size_t most,
+    runs_ahead& into) {
+  std::vector<job> jobs;
+  std::int64_t written = 0;
+  std::size_t count = 0;
+  for (; count < std::min(most, cases.size()); ++count) {
+    auto planned =
+        plan_case(from, chosen, compiled, asked, *cases[count], type, seed);
+    if (!planned || !planned.value().refused.empty()) break;
+    job one = planned.value().asked;
+    const std::int64_t more = written_by(one);
+    if (more > most_small_elements || written + more > most_ahead_elements)
+      break;
+    written += more;
+    into.plans.insert_or_assign(cases[count], std::move(planned).value());
+    one.threads = threads;
+    one.most_instructions = most_small_instructions;
+    jobs.push_back(again_of(one, 2, false));
+    jobs.insert(jobs.end() - 1, std::move(one));
+  }
+  if (count > 0) into.fetch(jobs);
+  return count;
+}
+
 [[nodiscard]] inline result<checked> check(
     const candidate& from, const setting& chosen, const image& compiled,
     const family& asked, element type, device& on, std::uint64_t seed,
@@ -557,15 +626,23 @@ inline constexpr std::int64_t most_partial_elements = 4 << 20;
 
   int failed = 0;
   bool slow = false;
+  runs_ahead ahead(on);
+  std::size_t looked = 0, step = 1;  // cases; a wrong kernel fails in the first
   for (std::size_t i = 0; i < todo.size(); ++i) {
     const test_case* const of = todo[i];
     if (failed == most_failures || slow) {
       ++made.not_run;
       continue;
     }
+    if (schedules == 0 && i >= looked && i < cases.value().size()) {
+      looked = i + look_ahead(from, chosen, compiled, asked,
+                              std::span(cases.value()).subspan(i), type, seed,
+                              threads, step, ahead);
+      step = std::min(2 * step, most_cases_ahead);
+    }
     auto judged = i < cases.value().size()
-                      ? check_case(from, chosen, compiled, asked, *of, type, on,
-                                   seed, cache, schedules, threads)
+                      ? check_case(from, chosen, compiled, asked, *of, type,
+                                   ahead, seed, cache, schedules, threads)
                       : check_overflow(from, chosen, compiled, asked, *of, type,
                                        on, seed);
     if (!judged) return judged.error();

@@ -38,6 +38,7 @@
 #include <iterator>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -519,6 +520,10 @@ class cached_device final : public device {
   }
   [[nodiscard]] result<run_report> run(const job& asked) override {
     return on_->run(asked);
+  }
+  [[nodiscard]] std::vector<result<run_report>> run_some(
+      std::span<const job> jobs) override {
+    return on_->run_some(jobs);
   }
   [[nodiscard]] result<timing_report> time(const timing_request& it) override {
     return on_->time(it);

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -199,6 +200,15 @@ class device {
   // Makes `ptx` the module that the next runs use.
   [[nodiscard]] virtual result<done> load(const std::string& ptx) = 0;
   [[nodiscard]] virtual result<run_report> run(const job&) = 0;
+  // Runs the first of `jobs` and as many of the next as it likes, and tells of
+  // each in order; the caller asks again for the others. What sleeps between
+  // requests is woken once: on an idle machine that can cost more than a job.
+  [[nodiscard]] virtual std::vector<result<run_report>> run_some(
+      std::span<const job> jobs) {
+    std::vector<result<run_report>> told;
+    if (!jobs.empty()) told.push_back(run(jobs.front()));
+    return told;
+  }
   // How the process that reads hostile text is shut in: "strict", or "basic:" and
   // what is lacking; "" for none.
   [[nodiscard]] virtual std::string isolation() const { return {}; }

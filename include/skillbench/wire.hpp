@@ -49,6 +49,7 @@ enum class message : std::uint32_t {
   quit = 5,      // not answered
   trouble = 6,   // an answer: a fault
   time = 7,      // timing_request -> timing_report
+  run_some = 8,  // job_list -> run_list
 };
 
 // The device's words, how its process is shut in, and the build that both ends
@@ -207,6 +208,20 @@ template <typename A, like<timing_report> T>
 void fields(A& with, T& it) {
   with(it.findings, it.told, it.outputs, it.not_kept, it.rates);
 }
+
+struct job_list {
+  std::vector<job> jobs;
+};
+template <typename A, like<job_list> T>
+void fields(A& with, T& it) { with(it.jobs); }
+
+// `last`: why the one after them was not run to its end.
+struct run_list {
+  std::vector<run_report> told;
+  std::optional<fault> last;
+};
+template <typename A, like<run_list> T>
+void fields(A& with, T& it) { with(it.told, it.last); }
 
 // A text on its own, and nothing at all.
 struct text {
@@ -476,7 +491,7 @@ template <typename Read>
   if (top.magic != magic || top.reserved != 0)
     return fault{reason::child_protocol, "a message does not start as one"};
   if (top.kind < static_cast<std::uint32_t>(message::greeting) ||
-      top.kind > static_cast<std::uint32_t>(message::time))
+      top.kind > static_cast<std::uint32_t>(message::run_some))
     return fault{reason::child_protocol, "a message is of no known kind"};
   if (top.length > std::min(most, most_frame_bytes))
     return fault{reason::child_protocol,

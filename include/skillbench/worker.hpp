@@ -84,6 +84,41 @@ class kept_outputs {
   std::vector<output_bytes> held_;
 };
 
+// Warp instructions after which a list of jobs is answered as far as it is run: a
+// kernel that is wrong or slow is not run many times before anybody looks.
+inline constexpr std::uint64_t most_unseen_instructions = 50'000'000;
+
+[[nodiscard]] inline wire::run_list run_some(device& on,
+                                             const std::vector<job>& jobs,
+                                             kept_outputs& kept) {
+  wire::run_list made;
+  std::uint64_t instructions = 0;
+  for (const job& each : jobs) {
+    try {
+      auto told = on.run(each);
+      if (!told) {
+        made.last = told.error();
+        break;
+      }
+      kept.take_other_bits(each, told.value());
+      made.told.push_back(told.value());
+      kept.keep(each, std::move(told).value());
+    } catch (const std::bad_alloc&) {
+      if (made.told.empty()) throw;  // else it is asked for again, alone
+      break;
+    }
+    const run_report& seen = made.told.back();
+    instructions += seen.counted.warp_instructions;
+    if (instructions > most_unseen_instructions || on.finished() ||
+        std::any_of(seen.findings.begin(), seen.findings.end(),
+                    [](const finding& one) {
+                      return one.weight == severity::fails;
+                    }))
+      break;
+  }
+  return made;
+}
+
 struct answer {
   wire::message kind = wire::message::trouble;
   std::string payload;
@@ -128,6 +163,12 @@ template <typename T>
       answer made = said(asked.kind, told);
       if (told) kept.keep(wanted.value(), std::move(told).value());
       return made;
+    }
+    case wire::message::run_some: {
+      const auto wanted = wire::decode<wire::job_list>(asked.payload());
+      if (!wanted) return said<done>(asked.kind, wanted.error());
+      return {asked.kind,
+              wire::encode(run_some(on, wanted.value().jobs, kept))};
     }
     case wire::message::time: {
       const auto wanted = wire::decode<timing_request>(asked.payload());

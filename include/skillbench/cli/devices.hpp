@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -198,6 +199,10 @@ class devices {
     }
     [[nodiscard]] result<run_report> run(const job& it) override {
       return child_->run(it);
+    }
+    [[nodiscard]] std::vector<result<run_report>> run_some(
+        std::span<const job> jobs) override {
+      return child_->run_some(jobs);
     }
     [[nodiscard]] bool killed() const override { return child_->killed(); }
     [[nodiscard]] double cpu_used() const override {

@@ -24,9 +24,11 @@
 #include <cstdio>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include <skillbench/child.hpp>
 #include <skillbench/device.hpp>
@@ -113,44 +115,47 @@ class remote final : public device {
   }
 
   [[nodiscard]] result<run_report> run(const job& asked) override {
-    std::uint64_t most = most_text;
-    for (const buffer& each : asked.buffers) {
-      if (!comes_back(each.use)) continue;
-      const std::int64_t bytes =
-          asked.ctas.empty() ? each.bytes()
-                             : std::min(each.bytes(), std::int64_t{1} << 30);
-      if (bytes > 0) most += static_cast<std::uint64_t>(bytes) + 64;
-      most = std::min(most, wire::most_frame_bytes);
-    }
-    if (asked.counters)
-      most = std::min(most + asked.launches.size() * most_counted_lines *
-                                 sizeof(line_counts),
-                      wire::most_frame_bytes);
     auto told = ask<run_report>(wire::message::run, "run",
-                                wire::encode(asked), limits_.run, most);
+                                wire::encode(asked), limits_.run,
+                                most_of(asked));
     if (!told) return told;
-    if (told.value().launches.size() >
-        (asked.counters ? asked.launches.size() : 0))
-      return ended(reason::child_protocol, "run",
-                   "its answer holds counters that were not asked for");
-    for (const output_bytes& each : told.value().outputs) {
-      const auto count = static_cast<std::int64_t>(asked.buffers.size());
-      const bool named = each.buffer >= 0 && each.buffer < count &&
-                         comes_back(asked.buffers[static_cast<std::size_t>(
-                                                      each.buffer)]
-                                        .use);
-      const std::int64_t whole =
-          named ? asked.buffers[static_cast<std::size_t>(each.buffer)].bytes()
-                : 0;
-      const auto size = static_cast<std::int64_t>(each.bytes.size());
-      const bool fits = named && each.first >= 0 && size <= whole &&
-                        each.first <= whole - size &&
-                        (!asked.ctas.empty() || size == whole);
-      if (!fits)
-        return ended(reason::child_protocol, "run",
-                     "its answer holds an output that was not asked for");
-    }
+    if (const auto wrong = misfit(asked, told.value()))
+      return ended(reason::child_protocol, "run", *wrong);
     return told;
+  }
+
+  [[nodiscard]] std::vector<result<run_report>> run_some(
+      std::span<const job> jobs) override {
+    std::vector<result<run_report>> all;
+    if (jobs.size() < 2) {
+      if (!jobs.empty()) all.push_back(run(jobs.front()));
+      return all;
+    }
+    std::uint64_t most = 0;
+    for (const job& each : jobs)
+      most = std::min(most + most_of(each), wire::most_frame_bytes);
+    auto told = ask<wire::run_list>(
+        wire::message::run_some, "run",
+        wire::encode(wire::job_list{{jobs.begin(), jobs.end()}}), limits_.run,
+        most);
+    if (!told) {
+      all.push_back(told.error());
+      return all;
+    }
+    wire::run_list& list = told.value();
+    const std::size_t count = list.told.size() + (list.last ? 1 : 0);
+    std::optional<std::string> wrong;
+    if (count == 0 || count > jobs.size())
+      wrong = "its answer has another number of runs than was asked";
+    for (std::size_t i = 0; !wrong && i < list.told.size(); ++i)
+      wrong = misfit(jobs[i], list.told[i]);
+    if (wrong) {
+      all.push_back(ended(reason::child_protocol, "run", *wrong));
+      return all;
+    }
+    for (run_report& each : list.told) all.push_back(std::move(each));
+    if (list.last) all.push_back(*list.last);
+    return all;
   }
 
   [[nodiscard]] result<timing_report> time(
@@ -200,6 +205,47 @@ class remote final : public device {
   // Findings, logs and PTX beside the outputs.
   static constexpr std::uint64_t most_text = std::uint64_t{64} << 20;
   static constexpr std::uint64_t most_image = std::uint64_t{512} << 20;
+
+  // Bytes that the report of a job may have.
+  [[nodiscard]] static std::uint64_t most_of(const job& asked) {
+    std::uint64_t most = most_text;
+    for (const buffer& each : asked.buffers) {
+      if (!comes_back(each.use)) continue;
+      const std::int64_t bytes =
+          asked.ctas.empty() ? each.bytes()
+                             : std::min(each.bytes(), std::int64_t{1} << 30);
+      if (bytes > 0) most += static_cast<std::uint64_t>(bytes) + 64;
+      most = std::min(most, wire::most_frame_bytes);
+    }
+    if (asked.counters)
+      most = std::min(most + asked.launches.size() * most_counted_lines *
+                                 sizeof(line_counts),
+                      wire::most_frame_bytes);
+    return most;
+  }
+
+  // What a report holds that its job did not ask for.
+  [[nodiscard]] static std::optional<std::string> misfit(
+      const job& asked, const run_report& told) {
+    if (told.launches.size() > (asked.counters ? asked.launches.size() : 0))
+      return "its answer holds counters that were not asked for";
+    for (const output_bytes& each : told.outputs) {
+      const auto count = static_cast<std::int64_t>(asked.buffers.size());
+      const bool named = each.buffer >= 0 && each.buffer < count &&
+                         comes_back(asked.buffers[static_cast<std::size_t>(
+                                                      each.buffer)]
+                                        .use);
+      const std::int64_t whole =
+          named ? asked.buffers[static_cast<std::size_t>(each.buffer)].bytes()
+                : 0;
+      const auto size = static_cast<std::int64_t>(each.bytes.size());
+      const bool fits = named && each.first >= 0 && size <= whole &&
+                        each.first <= whole - size &&
+                        (!asked.ctas.empty() || size == whole);
+      if (!fits) return "its answer holds an output that was not asked for";
+    }
+    return std::nullopt;
+  }
 
   remote(child process, const remote_limits& limits, std::string program)
       : process_(std::move(process)),
