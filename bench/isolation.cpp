@@ -5,8 +5,6 @@
 // of the thread that compiles (NVRTC's loading included). The kinds take turns; the
 // median of each is told, and the least.
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <memory>
@@ -18,21 +16,11 @@
 #include <skillbench/device/remote.hpp>
 #include <skillbench/find_worker.hpp>
 
+#include "cpu_time.hpp"
+
 using namespace skillbench;
 
 namespace {
-
-double all_seconds() {
-  double all = 0;
-  for (const int who : {RUSAGE_SELF, RUSAGE_CHILDREN}) {
-    rusage used{};
-    ::getrusage(who, &used);
-    for (const timeval& each : {used.ru_utime, used.ru_stime})
-      all += static_cast<double>(each.tv_sec) +
-             1e-6 * static_cast<double>(each.tv_usec);
-  }
-  return all;
-}
 
 struct kind {
   const char* name;

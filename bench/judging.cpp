@@ -11,8 +11,6 @@
 //         of its inputs included. Everything else is what is left of the CPU
 //         time of this process and its workers.
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -32,6 +30,8 @@
 #include <skillbench/find_worker.hpp>
 #include <skillbench/samples.hpp>
 
+#include "cpu_time.hpp"
+
 using namespace skillbench;
 namespace fs = std::filesystem;
 
@@ -42,19 +42,6 @@ double clock_seconds(clockid_t of) {
   ::clock_gettime(of, &now);
   return static_cast<double>(now.tv_sec) +
          1e-9 * static_cast<double>(now.tv_nsec);
-}
-
-// Of this process and of the workers that have ended.
-double all_seconds() {
-  double all = 0;
-  for (const int who : {RUSAGE_SELF, RUSAGE_CHILDREN}) {
-    rusage used{};
-    ::getrusage(who, &used);
-    for (const timeval& each : {used.ru_utime, used.ru_stime})
-      all += static_cast<double>(each.tv_sec) +
-             1e-6 * static_cast<double>(each.tv_usec);
-  }
-  return all;
 }
 
 struct shares {

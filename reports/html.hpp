@@ -183,9 +183,9 @@ using json_text::json;
   return made;
 }
 
-[[nodiscard]] inline json attributed(std::span<const record> records) {
+[[nodiscard]] inline json attributed(std::span<const attribution> tuned) {
   json made = json::array();
-  for (const attribution& each : attributions_of(records))
+  for (const attribution& each : tuned)
     made.push_back({{"skill", each.skill}, {"words", words_of(each)}});
   return made;
 }
@@ -213,7 +213,8 @@ class word_list {
 // is named by its path, or by its place among the records.
 [[nodiscard]] inline std::string html_report(
     std::span<const record> records, std::span<const effect> effects,
-    const source_of_hash& source = {}, const html_limits& limits = {}) {
+    const source_of_hash& source = {}, const html_limits& limits = {},
+    std::span<const attribution> tuned = {}) {
   using html_text::json;
   html_text::word_list models, tasks, arms;
   json outputs = {{"id", json::array()}, {"model", json::array()},
@@ -284,7 +285,10 @@ class word_list {
     data["effects"].push_back(json_text::write(each));
   data["roofs"] = std::move(roofs);
   data["tuned"] = html_text::tuned_outputs(records, limits);
-  data["attribution"] = html_text::attributed(records);
+  data["tuned_in_all"] =
+      std::count_if(records.begin(), records.end(),
+                    [](const record& one) { return !!tuned_speed_of(one); });
+  data["attribution"] = html_text::attributed(tuned);
   data["outputs"] = std::move(outputs);
   data["sources"] = std::move(sources);
 

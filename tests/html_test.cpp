@@ -150,6 +150,23 @@ TEST_CASE("html: what was not reported or measured is no number") {
         std::string::npos);
 }
 
+TEST_CASE("html: not more tuned outputs than are drawn, and all are counted") {
+  std::vector<record> all(3, told("a", arm_with, outcome::correct));
+  for (record& each : all) {
+    tuning_told& it = each.tuning.emplace();
+    it.baseline_nanoseconds = 200;
+    it.trials = {{100.0, "correct"}};
+  }
+  all.push_back(told("b", arm_with, outcome::correct));  // not tuned
+  html_limits limits;
+  limits.tuned = 2;
+  const std::string page =
+      html_report(all, {}, {}, limits, attributions_of(all));
+  CHECK(times(page, "\"as_it_came\":2.0") == 2);
+  CHECK(times(page, "\"tuned_in_all\":3,") == 1);
+  CHECK(times(page, "Nothing can be said of tuning") == 1);
+}
+
 TEST_CASE("html: the same records give the same page, none give one too") {
   const std::vector<record> all{told("a", arm_with, outcome::correct)};
   CHECK(page_of(all) == page_of(all));

@@ -15,6 +15,7 @@
 #include <skillbench/gate.hpp>
 #include <skillbench/json_effect.hpp>
 #include <skillbench/json_record.hpp>
+#include <skillbench/tuners/search.hpp>
 
 #include "full_record.hpp"
 #include "json_kit.hpp"
@@ -101,6 +102,12 @@ TEST_CASE("json_schema: every word of a record stands in its schema") {
   for (int i = 0; i <= static_cast<int>(stage::time); ++i) {
     record one;
     one.reached = static_cast<stage>(i);
+    CHECK(trouble(schema, write_record(one)) == "");
+  }
+  for (int i = 0; i <= static_cast<int>(search_end::target); ++i) {
+    record one = full_record();
+    one.seed = 1;
+    one.tuning->ended = name(static_cast<search_end>(i));
     CHECK(trouble(schema, write_record(one)) == "");
   }
   for (int i = 0; i <= static_cast<int>(last_assertion_type); ++i) {

@@ -167,7 +167,7 @@ bool write(const std::string& path, const std::vector<record>& all,
   std::ofstream to(path, std::ios::binary);
   to << html_report(all, effects_of(all),
                     [&](const std::string&) { return std::optional(source); },
-                    limits);
+                    limits, attributions_of(all));
   return static_cast<bool>(to.flush());
 }
 

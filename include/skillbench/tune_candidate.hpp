@@ -19,10 +19,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <exception>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -163,6 +165,20 @@ class trial_pool {
     return made;
   }
 
+  // What is thrown on this thread would end the program.
+  [[nodiscard]] result<kernel_trial> guarded(const setting& chosen,
+                                             reference_cache& references) {
+    try {
+      return one(chosen, references);
+    } catch (const std::bad_alloc&) {
+      return fault{reason::too_large, "there was not enough memory to try " +
+                                          setting_words(chosen)};
+    } catch (const std::exception& wrong) {
+      return fault{reason::internal,
+                   setting_words(chosen) + ": " + wrong.what()};
+    }
+  }
+
   void work() {
     reference_cache references;
     std::unique_lock held(lock_);
@@ -172,7 +188,7 @@ class trial_pool {
       auto [ticket, chosen] = std::move(next_.front());
       next_.pop_front();
       held.unlock();
-      auto told = one(chosen, references);
+      auto told = guarded(chosen, references);
       held.lock();
       made_.emplace(ticket, std::move(told));
       changed_.notify_all();

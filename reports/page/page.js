@@ -271,24 +271,26 @@ function Tunings() {
   return html`<section><h2>Tuning</h2>
     ${data.attribution.map((a) => html`<p>${data.attribution.length > 1 && html`<strong>${a.skill || "The skill"}.</strong>`} ${a.words.join(" ")}</p>`)}
     <figure><${Legend} /><div class="scroll"><${Picture} draw=${draw} label="Speed of each tuned output as it came and tuned, in multiples of the baseline" /></div>
-    <p class="faint">An open dot is an output as it came, a full one the same tuned. ${rows.length} outputs of ${tasks.length} ${tasks.length === 1 ? "task" : "tasks"}.</p></figure></section>`;
+    <p class="faint">An open dot is an output as it came, a full one the same tuned. ${data.tuned_in_all > rows.length ? `${numbers(rows.length)} of ${numbers(data.tuned_in_all)}` : rows.length} outputs of ${tasks.length} ${tasks.length === 1 ? "task" : "tasks"}.</p></figure></section>`;
 }
 
 function Tuning({ told }) {
   if (!told) return null;
   if (!told.trials) return html`<h3>Tuning</h3><p>Not tuned: ${told.not_tuned}.</p>`;
-  const largest = Math.max(...told.trials.filter((t) => typeof t === "number"), told.baseline_ns ?? 0);
+  const least = (all) => all.reduce((a, b) => Math.min(a, b), Infinity), most = (all) => all.reduce((a, b) => Math.max(a, b), 0);
+  const largest = Math.max(most(told.trials.filter((t) => typeof t === "number")), told.baseline_ns ?? 0);
   const [unit, of_unit] = largest >= 1e6 ? [1e6, "milliseconds"] : largest >= 1e3 ? [1e3, "microseconds"] : [1, "nanoseconds"];
   const right = [], wrong = [], best = [];
+  let so_far = Infinity;
   told.trials.forEach((t, k) => {
     if (typeof t === "number") right.push({ trial: k + 1, time: t / unit });
     else wrong.push({ trial: k + 1 });
-    const least = right.length ? Math.min(...right.map((r) => r.time)) : null;
-    if (least !== null) best.push({ trial: k + 1, time: least });
+    if (typeof t === "number") so_far = Math.min(so_far, t / unit);
+    if (so_far < Infinity) best.push({ trial: k + 1, time: so_far });
   });
   const lines = [told.baseline_ns && { time: told.baseline_ns / unit, words: "baseline" }, told.limit_ns && { time: told.limit_ns / unit, words: "limit" }].filter(Boolean);
   const all = [...right.map((r) => r.time), ...lines.map((l) => l.time)];
-  const [low, high] = [Math.min(...all) / 1.3, Math.max(...all) * 1.15];
+  const [low, high] = [least(all) / 1.3, most(all) * 1.15];
   const draw = () => plot({
     style: { fontSize: "12px" }, width: picture_width(), height: 260, marginLeft: 60, marginRight: is_narrow() ? 20 : 70, marginBottom: 40,
     x: { domain: [0.5, told.trials.length + 0.5], label: "trial", ticks: Math.min(told.trials.length, is_narrow() ? 5 : 10), tickFormat: (v) => (Number.isInteger(v) ? v : "") },

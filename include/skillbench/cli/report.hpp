@@ -343,7 +343,8 @@ inline void print_noise(const std::vector<record>& records, std::uint64_t seed,
             [&] {
               html_limits limits;
               limits.not_tried = lost;
-              return html_report(records, effects, source, limits);
+              return html_report(records, effects, source, limits,
+                                 attributions_of(records, asked.seed));
             }) &&
       write(asked.markdown,
             [&] {
@@ -373,7 +374,7 @@ inline void print_noise(const std::vector<record>& records, std::uint64_t seed,
                     out);
     }
     print_assertions(records, out);
-    print_tuning(records, out);
+    print_tuning(records, out, asked.seed);
     if (lost > 0) {
       out.line("");
       print_wrapped(not_tried_words(lost), out);

@@ -113,7 +113,8 @@ inline void print_assertions(std::span<const record> records, stream& out) {
 
 // How fast each tuned output is, as it came and tuned, and what that says of a
 // skill; nothing where nothing was tuned.
-inline void print_tuning(std::span<const record> records, stream& out) {
+inline void print_tuning(std::span<const record> records, stream& out,
+                         std::uint64_t seed = 1) {
   if (std::none_of(records.begin(), records.end(),
                    [](const record& one) { return one.tuning.has_value(); }))
     return;
@@ -153,7 +154,7 @@ inline void print_tuning(std::span<const record> records, stream& out) {
          wrapped(printable(plural(count, "output") + " not tuned: " + why),
                  std::max<std::size_t>(out.width(), 42)))
       out.line(row);
-  for (const attribution& each : attributions_of(records))
+  for (const attribution& each : attributions_of(records, seed))
     for (const std::string& said : words_of(each))
       for (const std::string& row :
            wrapped(printable((each.skill.empty() ? std::string()
