@@ -10,13 +10,17 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include <skillbench/gzip.hpp>
 #include <skillbench/json_space.hpp>
 #include <skillbench/tuners/replay.hpp>
 #include <skillbench/tuners/strategies.hpp>
+#include <skillbench/tuners/transfer.hpp>
 
 namespace {
 
@@ -56,6 +60,81 @@ constexpr peer peers[] = {
 };
 constexpr std::size_t places[] = {25, 50, 100, 200};
 
+std::optional<recording> opened(const fs::path& folder, const char* named) {
+  const auto packed = bytes_of(folder / (std::string(named) + ".json.gz"));
+  const auto text = gunzip(packed, std::size_t{1} << 30);
+  if (!text) {
+    std::printf("  %-24s not there\n", named);
+    return std::nullopt;
+  }
+  auto from = read_recording(text.value());
+  if (from) return std::move(from).value();
+  std::printf("  %-24s %s\n", named, from.error().what.c_str());
+  return std::nullopt;
+}
+
+struct played {
+  replay_score told;
+  double seconds = 0;  // of one search
+};
+
+played play(const recording& from, std::string_view named, int seeds,
+            const prior& before = {}) {
+  std::vector<std::vector<double>> runs;
+  const auto began = std::chrono::steady_clock::now();
+  for (int seed = 1; seed <= seeds; ++seed)
+    runs.push_back(replay(from,
+                          *make_strategy(named, from.space,
+                                         static_cast<std::uint64_t>(seed), before)
+                               .value(),
+                          200));
+  return {score_of(from, runs), seconds_since(began) / seeds};
+}
+
+void print_row(const char* space, const std::string& by, const played& it) {
+  std::printf("  %-24s %-12s %6.3f %6.3f %6.3f %6.3f %7.3f  %.3f\n", space,
+              by.c_str(), it.told.median[24], it.told.median[49],
+              it.told.median[99], it.told.median[199], it.told.score, it.seconds);
+  std::fflush(stdout);
+}
+
+// Recordings of one kernel on several devices: what one tells the default search
+// of another, with all of its trials and with those of one short search.
+void search_after(const fs::path& folder, int seeds) {
+  constexpr std::size_t few = 50;
+  std::printf("search after a related tuning (the same kernel on another device), "
+              "not counted above\n");
+  std::vector<std::pair<const char*, recording>> all;
+  for (const peer& each : peers)
+    if (auto from = opened(folder, each.file))
+      all.emplace_back(each.file, std::move(*from));
+  for (const auto& [name, here] : all)
+    for (const auto& [other, from] : all) {
+      if (name == other || here.kernel != from.kernel) continue;
+      std::printf("  %s from %s\n", name, other);
+      print_row("", "nothing", play(here, default_strategy, seeds));
+      const earlier_tuning known = earlier_of(from);
+      earlier_tuning some;
+      auto by = make_strategy(default_strategy, from.space, 1).value();
+      while (some.trials.size() < few) {
+        const auto next = by->propose(1);
+        if (next.empty()) break;
+        const auto index = static_cast<std::size_t>(next.front());
+        by->learn(next.front(), from.costs[index]);
+        some.trials.push_back(known.trials[index]);
+      }
+      for (const auto* const each : {&some, &known}) {
+        const auto told = transfer(here.space, {*each});
+        if (!told) {
+          std::printf("  %s\n", told.error().what.c_str());
+          continue;
+        }
+        print_row("", std::to_string(each->trials.size()) + " trials",
+                  play(here, default_strategy, seeds, told.value().estimate));
+      }
+    }
+}
+
 void search(const fs::path& folder, int seeds) {
   std::printf("search: median of the best found as a share of the optimum, %d "
               "seeds\n  %-24s %-12s %6s %6s %6s %6s %7s  s/search\n",
@@ -63,37 +142,16 @@ void search(const fs::path& folder, int seeds) {
   double mean[4] = {}, score = 0, worst = 1;
   int count = 0;
   for (const peer& each : peers) {
-    const auto packed = bytes_of(folder / (std::string(each.file) + ".json.gz"));
-    const auto text = gunzip(packed, std::size_t{1} << 30);
-    if (!text) {
-      std::printf("  %-24s not there\n", each.file);
-      continue;
-    }
-    const auto from = read_recording(text.value());
-    if (!from) {
-      std::printf("  %-24s %s\n", each.file, from.error().what.c_str());
-      continue;
-    }
+    const auto from = opened(folder, each.file);
+    if (!from) continue;
     std::printf("  %-24s %-12s %6.3f %6.3f %6.3f %6.3f %7.3f\n", each.file,
                 "peer", each.at[0], each.at[1], each.at[2], each.at[3],
                 each.score);
     for (const std::string_view named : strategy_names) {
       if (named == "exhaustive") continue;
-      std::vector<std::vector<double>> runs;
-      const auto began = std::chrono::steady_clock::now();
-      for (int seed = 1; seed <= seeds; ++seed)
-        runs.push_back(
-            replay(from.value(),
-                   *make_strategy(named, from.value().space,
-                                  static_cast<std::uint64_t>(seed))
-                        .value(),
-                   200));
-      const double each_seconds = seconds_since(began) / seeds;
-      const replay_score told = score_of(from.value(), runs);
-      std::printf("  %-24s %-12s %6.3f %6.3f %6.3f %6.3f %7.3f  %.3f\n", "",
-                  std::string(named).c_str(), told.median[24], told.median[49],
-                  told.median[99], told.median[199], told.score, each_seconds);
-      std::fflush(stdout);
+      const played it = play(*from, named, seeds);
+      const replay_score& told = it.told;
+      print_row("", std::string(named), it);
       if (named != default_strategy) continue;
       ++count;
       for (std::size_t i = 0; i < 4; ++i) mean[i] += told.median[places[i] - 1];
@@ -174,6 +232,8 @@ int main(int count, char** words) {
     return 0;
   }
   build(folder);
-  search(folder, count > 1 ? std::max(1, std::atoi(words[1])) : 20);
+  const int seeds = count > 1 ? std::max(1, std::atoi(words[1])) : 20;
+  search(folder, seeds);
+  search_after(folder, seeds);
   return 0;
 }

@@ -21,12 +21,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <numeric>
 #include <optional>
 #include <set>
 #include <utility>
 #include <vector>
 
+#include <skillbench/tuners/prior.hpp>
 #include <skillbench/tuners/strategy.hpp>
 
 namespace skillbench {
@@ -156,8 +158,8 @@ class cost_model {
   static constexpr std::size_t most_candidates = 3000;
 
   // The memory must outlive it.
-  explicit cost_model(search_memory& memory)
-      : memory_(&memory), features_(memory.space()) {
+  explicit cost_model(search_memory& memory, prior before = {})
+      : memory_(&memory), features_(memory.space()), prior_(std::move(before)) {
     dims_ = features_.dimensions().size();
     for (const auto& each : features_.dimensions())
       widths_.push_back(each.values);
@@ -167,6 +169,7 @@ class cost_model {
   // What the memory just learnt.
   void learn(std::uint64_t index, std::optional<double> cost) {
     points_.push_back(code(index));
+    if (prior_) thought_.push_back(thought_of(index));
     ran_ += cost.has_value();
   }
   // How many ran: a model of fewer than three says nothing.
@@ -201,6 +204,45 @@ class cost_model {
     return best;
   }
 
+  // The candidate that the prior thinks best of; nothing without one.
+  [[nodiscard]] std::optional<std::uint64_t> best_thought_of() {
+    if (!prior_) return std::nullopt;
+    find_candidates();
+    std::optional<std::uint64_t> chosen;
+    double least = 0;
+    for (std::size_t c = 0; c < candidates_.size(); ++c) {
+      if (std::isnan(thoughts_[c]) || memory_->proposed(candidates_[c])) continue;
+      if (chosen && !(thoughts_[c] < least)) continue;
+      least = thoughts_[c];
+      chosen = candidates_[c];
+    }
+    return chosen;
+  }
+  // How much the prior is believed, from 0 to 1.
+  [[nodiscard]] double trust() const { return trust_; }
+
+  // Of a model that learns nothing more: lengths, noise and weights of what it
+  // learnt. At least three ran.
+  void settle() {
+    score(cost_scale::logarithm);
+    fit();
+    (void)factor(std::exp(noise_), 0);
+    solve();
+    for (std::size_t i = x_.size(); i-- > 0;) {
+      z_[i] /= lower_[i * stride_ + i];
+      cost_model_detail::subtract(z_.data(), lower_.data() + i * stride_, z_[i],
+                                  i);
+    }
+  }
+  // What it then expects: the logarithm of a cost.
+  [[nodiscard]] double expected(std::uint64_t index) const {
+    const codes at = code(index);
+    double sum = 0;
+    for (std::size_t i = 0; i < x_.size(); ++i)
+      sum += static_cast<double>(z_[i] * covariance(at, x_[i]));
+    return mean_ + deviation_ * sum;
+  }
+
   // The candidate with the highest expected improvement, times the probability
   // that it works. `pending` were proposed and are not known yet: what is like
   // them is worth less. With `near` only neighbours of the best are asked.
@@ -208,8 +250,8 @@ class cost_model {
       cost_scale scale, const std::vector<std::uint64_t>& pending,
       bool near = false) {
     if (ran_ < 3) return std::nullopt;
-    score(scale);
     find_candidates();
+    score(scale);
     if (fitted_at_ == 0 ||
         x_.size() >= fitted_at_ + std::max<std::size_t>(3, fitted_at_ / 4)) {
       fit();
@@ -254,6 +296,57 @@ class cost_model {
     const double deviation = square > 0 ? std::sqrt(square / n) : 1;
     for (double& each : y_) each = (each - mean) / deviation;
     best_ = *std::min_element(y_.begin(), y_.end());
+    mean_ = mean;
+    deviation_ = deviation;
+    if (prior_) believe(scale);
+  }
+
+  // ---- the prior ----
+
+  static constexpr double first_slope = 0.5;   // what is believed beforehand,
+  static constexpr double slope_counts = 4;   // and as how much that counts
+  static constexpr std::size_t most_asked = 20000;   // for its best candidates
+  static constexpr std::size_t best_asked = 300;
+
+  // The logarithm of an estimate; NaN where there is none.
+  [[nodiscard]] double thought_of(std::uint64_t index) const {
+    const std::optional<double> told = prior_(index);
+    return told && std::isfinite(*told)
+               ? std::log(std::max(1e-300, *told))
+               : std::numeric_limits<double>::quiet_NaN();
+  }
+
+  // The prior's scores of what ran and of the candidates, in the unit of ours:
+  // a slope of 1 takes twice the estimate for twice the cost.
+  void believe(cost_scale scale) {
+    const auto& history = memory_->history();
+    std::vector<double> thought;
+    for (std::size_t i = 0; i < history.size(); ++i)
+      if (history[i].cost) thought.push_back(thought_[i]);
+    double least = std::numeric_limits<double>::infinity();
+    for (const auto* const all : {&thought, &thoughts_})
+      for (const double each : *all)
+        if (each < least) least = each;  // no NaN is
+    const auto scored = [&](double each) {
+      return scale == cost_scale::share ? -std::exp((least - each) / 2) : each;
+    };
+    std::vector<double> ours, theirs;
+    double sum = 0;
+    for (std::size_t i = 0; i < thought.size(); ++i) {
+      if (std::isnan(thought[i])) continue;
+      ours.push_back(y_[i]);
+      theirs.push_back(scored(thought[i]));
+      sum += theirs.back();
+    }
+    trust_ = trust_of(rank_correlation(ours, theirs), ours.size());
+    const double middle = ours.empty() ? 0 : sum / static_cast<double>(ours.size());
+    const auto placed = [&](double each) {
+      return std::isnan(each) ? 0.0 : (scored(each) - middle) / deviation_;
+    };
+    q_.clear();
+    for (const double each : thought) q_.push_back(placed(each));
+    believed_.clear();
+    for (const double each : thoughts_) believed_.push_back(placed(each));
   }
 
   // ---- lengths and noise ----
@@ -306,15 +399,34 @@ class cost_model {
     return true;
   }
 
-  void solve() {
+  void solve_for(const std::vector<double>& right, std::vector<float>& z) {
     const std::size_t n = x_.size();
-    z_.resize(n);
+    z.resize(n);
     for (std::size_t i = 0; i < n; ++i) {
       const float* const row = lower_.data() + i * stride_;
-      z_[i] = static_cast<float>(
-          (y_[i] - cost_model_detail::dot(row, z_.data(), i)) /
+      z[i] = static_cast<float>(
+          (right[i] - cost_model_detail::dot(row, z.data(), i)) /
           static_cast<double>(row[i]));
     }
+  }
+
+  // With a prior the process is over what a multiple of it leaves. Which one is
+  // a regression under the process: what the process explains by itself, and
+  // noise of the prior, make it small. It is never negative.
+  void solve() {
+    solve_for(y_, z_);
+    if (!prior_) return;
+    solve_for(q_, zq_);
+    double both = 0, own = 0;
+    for (std::size_t i = 0; i < z_.size(); ++i) {
+      both += static_cast<double>(z_[i]) * static_cast<double>(zq_[i]);
+      own += static_cast<double>(zq_[i]) * static_cast<double>(zq_[i]);
+    }
+    slope_ = trust_ > 0 ? std::max(0.0, (both + first_slope * slope_counts) /
+                                            (own + slope_counts))
+                        : 0;
+    for (std::size_t i = 0; i < z_.size(); ++i)
+      z_[i] -= static_cast<float>(slope_) * zq_[i];
   }
 
   // Minus the logarithm of the posterior of lengths and noise; the variance of
@@ -374,6 +486,7 @@ class cost_model {
       else
         for (std::size_t i = 0; i < most_candidates; ++i)
           add(memory_->random().below(space.size()));
+      if (prior_ && space.size() > most_candidates) add_best_thought_of();
     }
     const tried* const best = memory_->best();
     if (space.size() <= most_candidates || best == nullptr ||
@@ -386,9 +499,28 @@ class cost_model {
   void add(std::uint64_t index) {
     if (memory_->proposed(index) || !listed_.insert(index).second) return;
     candidates_.push_back(index);
+    if (prior_) thoughts_.push_back(thought_of(index));
     const codes at = code(index);
     for (std::size_t d = 0; d < dims_; ++d) codes_[d].push_back(at[d]);
     stale_ = true;
+  }
+
+  // Of a space too large to ask the prior about all of it, a large sample.
+  void add_best_thought_of() {
+    const std::uint64_t size = memory_->space().size();
+    std::vector<std::pair<double, std::uint64_t>> asked;
+    const bool all = size <= most_asked;
+    const std::uint64_t count = all ? size : most_asked;
+    for (std::uint64_t i = 0; i < count; ++i) {
+      const std::uint64_t index = all ? i : memory_->random().below(size);
+      const double told = thought_of(index);
+      if (!std::isnan(told)) asked.emplace_back(told, index);
+    }
+    const std::size_t kept = std::min(best_asked, asked.size());
+    std::partial_sort(asked.begin(),
+                      asked.begin() + static_cast<std::ptrdiff_t>(kept),
+                      asked.end());
+    for (std::size_t i = 0; i < kept; ++i) add(asked[i].second);
   }
 
   [[nodiscard]] std::optional<std::uint64_t> choose(
@@ -417,7 +549,9 @@ class cost_model {
       }
       const double deviation = std::sqrt(std::max(
           1e-10, (1 - static_cast<double>(explained_[c])) * variance));
-      const double u = (best_ - static_cast<double>(expected_[c])) / deviation;
+      const double believed = prior_ ? slope_ * believed_[c] : 0;
+      const double u =
+          (best_ - believed - static_cast<double>(expected_[c])) / deviation;
       const double improvement =
           deviation * (u * 0.5 * std::erfc(-u * 0.7071067811865476) +
                        std::exp(-0.5 * u * u) * 0.3989422804014327);
@@ -511,7 +645,8 @@ class cost_model {
 
   std::vector<codes> x_;  // what ran
   std::vector<double> y_;
-  double best_ = 0;  // of y_
+  double best_ = 0;  // of the scores
+  double mean_ = 0, deviation_ = 1;
   std::vector<double> theta_;
   double noise_ = prior_noise;
   std::vector<std::vector<float>> tables_;  // squared distances of values
@@ -525,6 +660,12 @@ class cost_model {
   std::vector<std::vector<float>> v_;  // the solved covariances, by what ran
   std::vector<float> explained_, expected_, row_, worked_, failed_;
   std::size_t rows_ = 0, seen_ = 0;
+  prior prior_;
+  std::vector<double> thought_;   // of the history: logarithms, NaN: none
+  std::vector<double> thoughts_;  // of the candidates
+  std::vector<double> q_, believed_;  // scores: of what ran, of the candidates
+  std::vector<float> zq_;
+  double trust_ = first_trust, slope_ = 0;
   std::uint64_t around_ = ~std::uint64_t{0};
   bool stale_ = true, failed_any_ = false;
 };

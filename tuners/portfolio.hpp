@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include <skillbench/tuners/cost_model.hpp>
@@ -27,14 +28,20 @@ class portfolio final : public strategy {
   static constexpr std::size_t spread_out = 4;   // trials before the model
   static constexpr std::uint64_t near_every = 4;
 
-  portfolio(const tuning_space& space, std::uint64_t seed)
-      : memory_(space, seed), model_(memory_) {}
+  portfolio(const tuning_space& space, std::uint64_t seed, prior before = {})
+      : memory_(space, seed), model_(memory_, std::move(before)) {}
   portfolio(const portfolio&) = delete;
   portfolio& operator=(const portfolio&) = delete;
 
   [[nodiscard]] std::vector<std::uint64_t> propose(std::size_t most) override {
     return memory_.propose_each(most, [&](const auto& pending) {
-      if (memory_.count() < spread_out) return model_.spread(pending);
+      if (memory_.count() < spread_out) {
+        // The prior's best in turn with the others, which are also there to
+        // find out whether it can be believed.
+        if (memory_.count() % 2 == 0)
+          if (const auto thought = model_.best_thought_of()) return thought;
+        return model_.spread(pending);
+      }
       const auto scale =
           turn_ % 2 == 0 ? cost_scale::logarithm : cost_scale::share;
       const bool near = turn_ % near_every == near_every - 1;

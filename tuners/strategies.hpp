@@ -2,7 +2,8 @@
 // strategies.hpp: every strategy by its name.
 //
 // Layer   5.
-// Errors  bad_argument for a name that there is not; the names are in it.
+// Errors  bad_argument for a name that there is not, the names are in it, and
+//         for a prior that the strategy would not listen to.
 
 #include <array>
 #include <cstdint>
@@ -16,6 +17,7 @@
 #include <skillbench/tuners/genetic.hpp>
 #include <skillbench/tuners/local.hpp>
 #include <skillbench/tuners/portfolio.hpp>
+#include <skillbench/tuners/prior.hpp>
 #include <skillbench/tuners/random.hpp>
 #include <skillbench/tuners/surrogate.hpp>
 
@@ -26,17 +28,29 @@ inline constexpr std::array<std::string_view, 7> strategy_names = {
     "local",     "random",    "exhaustive"};
 inline constexpr std::string_view default_strategy = strategy_names.front();
 
+// Whether a strategy listens to a prior.
+[[nodiscard]] constexpr bool takes_prior(std::string_view named) noexcept {
+  return named == "portfolio" || named == "surrogate";
+}
+
 // The space must outlive what is made.
 [[nodiscard]] inline result<std::unique_ptr<strategy>> make_strategy(
-    std::string_view named, const tuning_space& space, std::uint64_t seed) {
+    std::string_view named, const tuning_space& space, std::uint64_t seed,
+    prior before = {}) {
   std::unique_ptr<strategy> made;
-  if (named == "portfolio") made = std::make_unique<portfolio>(space, seed);
-  if (named == "surrogate") made = std::make_unique<surrogate>(space, seed);
+  if (named == "portfolio")
+    made = std::make_unique<portfolio>(space, seed, before);
+  if (named == "surrogate")
+    made = std::make_unique<surrogate>(space, seed, before);
   if (named == "genetic") made = std::make_unique<genetic>(space, seed);
   if (named == "annealing") made = std::make_unique<annealing>(space, seed);
   if (named == "local") made = std::make_unique<local>(space, seed);
   if (named == "random") made = std::make_unique<random_order>(space, seed);
   if (named == "exhaustive") made = std::make_unique<exhaustive>(space);
+  if (made && before && !takes_prior(named))
+    return fault{reason::bad_argument,
+                 "the strategy `" + std::string(named) +
+                     "` takes no prior; portfolio and surrogate do"};
   if (made) return made;
   std::string all;
   for (const std::string_view each : strategy_names)

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include <skillbench/fault.hpp>
+#include <skillbench/manifest.hpp>
 #include <skillbench/tuning_space.hpp>
 
 namespace skillbench {
@@ -22,6 +23,16 @@ struct recorded_trial {
   tuning_point at;
   std::optional<double> cost;  // nothing: it failed
   std::string failure = {};    // why, in the recording's words
+};
+
+// What a configuration came to in a tuning of another time: of another size,
+// another device or another kernel.
+struct earlier_trial {
+  setting at;                  // values by name
+  std::optional<double> cost;  // nothing: it failed
+};
+struct earlier_tuning {
+  std::vector<earlier_trial> trials;  // costs in one unit
 };
 
 struct recording {
@@ -40,6 +51,20 @@ struct recording {
     return made;
   }
 };
+
+// Every configuration of a recording, by name.
+[[nodiscard]] inline earlier_tuning earlier_of(const recording& from) {
+  earlier_tuning made;
+  const auto& names = from.space.parameters();
+  for (std::size_t i = 0; i < from.costs.size(); ++i) {
+    const tuning_point at = from.space.at(i);
+    earlier_trial& one = made.trials.emplace_back();
+    one.cost = from.costs[i];
+    for (std::size_t p = 0; p < names.size(); ++p)
+      one.at.emplace_back(names[p].name, from.space.value(at, p));
+  }
+  return made;
+}
 
 // The first of two lines for one configuration counts.
 [[nodiscard]] inline result<recording> recorded(
