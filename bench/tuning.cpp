@@ -123,7 +123,8 @@ void search_after(const fs::path& folder, int seeds) {
         by->learn(next.front(), from.costs[index]);
         some.trials.push_back(known.trials[index]);
       }
-      for (const auto* const each : {&some, &known}) {
+      const earlier_tuning* const both[] = {&some, &known};
+      for (const earlier_tuning* const each : both) {
         const auto told = transfer(here.space, {*each});
         if (!told) {
           std::printf("  %s\n", told.error().what.c_str());

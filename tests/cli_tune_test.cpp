@@ -285,6 +285,93 @@ TEST_CASE("cli_tune: on a device that measures, trials are timed and the winner 
   CHECK(made.find("over_runner_up")->find("exact") == nullptr);
 }
 
+TEST_CASE("cli_tune: where trials are measured, some settings are predicted beforehand") {
+  const folder in;
+  std::string text = kernel;
+  text.replace(text.find("[32, 256]"), 9, "[32, 64, 128, 256]");
+  text.replace(text.find("[0, 1, 2, 3]"), 12, "[0, 3]");
+  in.write("k.cu", text);
+  const std::string driver = (in.path / "libcuda.so.1").string();
+  fs::copy_file(fs::path(SKILLBENCH_TEST_DIR) / "stand_in/libcuda.so.1", driver);
+  ::setenv("SKILLBENCH_DRIVER", driver.c_str(), 1);
+  ::setenv("SKILLBENCH_NVML", "/nowhere/nvml", 1);
+  ::setenv("SKILLBENCH_LOCKS", in.path.c_str(), 1);
+  const auto tuned = [&](std::vector<std::string> more) {
+    more.insert(more.end(), {"--device", "cuda"});
+    REQUIRE_MESSAGE(run(in, with(std::move(more))) == 0, in.read(".trouble"));
+    return told(in);
+  };
+  const auto first = tuned({"--trials", "6", "--out", "a"});
+  // All seven are tried anyway, so there is nothing to order.
+  const auto all = tuned({"--trials", "7", "--out", "a"});
+  const auto none = tuned({"--trials", "6", "--out", "b", "--prior", "none"});
+  for (const char* name : {"SKILLBENCH_DRIVER", "SKILLBENCH_NVML", "SKILLBENCH_LOCKS"})
+    ::unsetenv(name);
+  const auto* const prior = first.find("prior");
+  REQUIRE_MESSAGE(prior != nullptr, in.read(".out"));
+  CHECK(prior->find("tunings")->magnitude == 1);
+  CHECK(prior->find("trials")->magnitude == 6);
+  CHECK(prior->find("parameters")->items.size() == 2);
+  CHECK(first.find("trials")->items.size() == 6);
+  for (const auto& each : first.find("trials")->items)
+    CHECK(each.find("predicted_ns") == nullptr);
+  // Both kinds of trials are in the journal, each under its own key.
+  std::size_t predicted = 0, timed = 0;
+  std::string lines = in.read("a/records.jsonl");
+  for (std::size_t at = 0; (at = lines.find("\"predicted_ns\"", at)) != lines.npos; ++at)
+    ++predicted;
+  for (std::size_t at = 0; (at = lines.find("\"clock\"", at)) != lines.npos; ++at)
+    ++timed;
+  CHECK(predicted == 6);
+  CHECK(timed == 7);
+  CHECK(all.find("prior") == nullptr);
+  CHECK(none.find("prior") == nullptr);
+}
+
+TEST_CASE("cli_tune: an earlier tuning is a prior, and one's own journal is none") {
+  const folder in;
+  std::string text = kernel;
+  text.replace(text.find("[0, 1, 2, 3]"), 12, "[0, 3]");
+  text.replace(text.find("[32, 256]"), 9, "[32, 64, 256]");
+  in.write("k.cu", text);
+  REQUIRE_MESSAGE(run(in, with({"--out", "a", "--t4", "t4.json"})) == 0,
+                  in.read(".trouble"));
+  CHECK(told(in).find("prior") == nullptr);
+  for (const char* const from : {"a", "t4.json"}) {
+    REQUIRE_MESSAGE(run(in, {"tune", "k.cu", "--type", "half", "--case", "cols_1",
+                             "--json", "--from", from, "--out", "b"}) == 0,
+                    in.read(".trouble"));
+    const auto made = told(in);
+    const auto* const prior = made.find("prior");
+    REQUIRE_MESSAGE(prior != nullptr, in.read(".out"));
+    CHECK(prior->find("trials")->magnitude == 5);
+    CHECK(prior->find("parameters")->items.size() == 2);
+    CHECK(prior->find("rank_correlation")->kind != json_text::type::null);
+    CHECK(made.find("trials")->items.size() == 5);
+  }
+  REQUIRE(run(in, {"tune", "k.cu", "--type", "half", "--case", "cols_1", "--from",
+                   "a", "--from", "t4.json", "--out", "b"}) == 0);
+  CHECK_MESSAGE(in.read(".out").find("prior: 10 trials of 2 earlier tunings, by BLOCK, FAST") !=
+                    std::string::npos,
+                in.read(".out"));
+
+  const auto says = [&](std::vector<std::string> words, const std::string& wanted) {
+    CHECK(run(in, std::move(words)) == 2);
+    CHECK_MESSAGE(in.read(".trouble").find(wanted) != std::string::npos,
+                  in.read(".trouble"));
+  };
+  says(with({"--out", "a", "--from", "a"}), "no tuning but this very one");
+  says(with({"--from", "a", "--strategy", "genetic"}), "of no use to the strategy `genetic`");
+  says(with({"--from", "k.cu"}), "k.cu: line 1");
+  says(with({"--from", "away"}), "away");
+  says(with({"--prior", "some"}), "some");
+  in.write("other.json", R"({"results": [
+    {"configuration": {"TILE": 1}, "measurements": [{"name": "time", "value": 1}]},
+    {"configuration": {"TILE": 2}, "measurements": [{"name": "time", "value": 2}]},
+    {"configuration": {"TILE": 3}, "measurements": [{"name": "time", "value": 3}]}]})");
+  says(with({"--from", "other.json"}), "none of the parameters here (BLOCK, FAST)");
+}
+
 TEST_CASE("cli_tune: a run tunes what is correct, and says what the skill adds") {
   const folder in;
   for (const char* arm : {"with_skill", "baseline"})
@@ -371,6 +458,21 @@ TEST_CASE("cli_tune: a recording is played") {
   CHECK(made.find("valid")->magnitude == 56);
   CHECK(made.find("at")->items.back().find("median")->number == 1);
   CHECK(made.find("score")->number > 0.3);
+  CHECK(made.find("prior") == nullptr);
+  // After itself it needs fewer trials.
+  REQUIRE_MESSAGE(run(in, {"tune", "--replay", "space.json", "--trials", "30",
+                           "--seeds", "5", "--json", "--from", "space.json"}) == 0,
+                  in.read(".trouble"));
+  const auto again = told(in);
+  CHECK(again.find("score")->number > made.find("score")->number + 0.05);
+  CHECK(again.find("prior")->find("trials")->magnitude == 56);
+  CHECK(again.find("prior")->find("rank_correlation")->number > 0.95);
+  CHECK(run(in, {"tune", "--replay", "space.json", "--from", "away.json"}) == 2);
+  CHECK(in.read(".trouble").find("away.json") != std::string::npos);
+  CHECK(run(in, {"tune", "--replay", "space.json", "--strategy", "random",
+                 "--from", "space.json"}) == 2);
+  CHECK(in.read(".trouble").find("of no use to the strategy `random`") !=
+        std::string::npos);
   REQUIRE(run(in, {"tune", "--replay", "space.json", "--strategy", "random",
                    "--seeds", "3"}) == 0);
   CHECK(in.read(".out").find("64 configurations, 56 of them run") !=

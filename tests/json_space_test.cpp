@@ -103,3 +103,51 @@ TEST_CASE("json_space: T1, with lists as text too, and the short form") {
   CHECK(says(wrong(R"({"parameters": {"a": [null]}})"),
              "expected a number, a string or a boolean"));
 }
+
+TEST_CASE("json_space: T4 results, by the measurement of their first objective") {
+  const auto made = read_earlier(R"({"schema_version": "1.0.0", "results": [
+    {"configuration": {"x": 1, "layout": "row", "f": true, "r": 0.5},
+     "objectives": ["time"], "times": {"runtimes": [1, [2]]},
+     "invalidity": "correct",
+     "measurements": [{"name": "power", "value": 9}, {"name": "time", "value": 2.5}]},
+    {"configuration": {"x": 2}, "invalidity": "compile",
+     "measurements": [{"name": "time", "value": 1}]},
+    {"configuration": {"x": 3}, "measurements": [{"name": "time", "value": 4}]},
+    {"configuration": {"x": 4}, "measurements": [{"name": "time", "value": -1}]},
+    {"configuration": {"x": 5}, "measurements": [{"name": "time", "value": "fast"}]},
+    {"configuration": {"x": 6}, "objectives": ["energy"],
+     "measurements": [{"name": "time", "value": 4}]},
+    {"configuration": {}}]})");
+  REQUIRE_MESSAGE(made.ok(), (made.ok() ? "" : made.error().what));
+  const auto& all = made.value().trials;
+  REQUIRE(all.size() == 7);
+  CHECK(all[0].at == setting{{"x", 1}, {"layout", std::string("row")},
+                             {"f", true}, {"r", 0.5}});
+  CHECK(all[0].cost == 2.5);
+  CHECK_FALSE(all[1].cost.has_value());
+  CHECK(all[2].cost == 4);
+  for (const std::size_t i : {3u, 4u, 5u, 6u}) CHECK_FALSE(all[i].cost.has_value());
+}
+
+TEST_CASE("json_space: trials that are none are told with their place") {
+  const auto wrong = [](const std::string& text) {
+    const auto made = read_earlier(text);
+    REQUIRE_FALSE(made.ok());
+    return made.error().what;
+  };
+  CHECK(says(wrong("{}"), "neither `cache` (Kernel Tuner) nor `results` (T4)"));
+  CHECK(says(wrong("[]"), "neither `cache`"));
+  CHECK(says(wrong("7"), "neither `cache`"));
+  CHECK(says(wrong("{"), "line 1"));
+  CHECK(says(wrong(R"({"results": 3})"), "/results"));
+  CHECK(says(wrong(R"({"results": [3]})"), "/results/0"));
+  CHECK(says(wrong(R"({"results": [{}]})"), "\"configuration\" is missing"));
+  CHECK(says(wrong(R"({"results": [{"configuration": {"x": [1]}}]})"),
+             "/results/0/configuration/x"));
+  CHECK(says(wrong(R"({"results": [{"configuration": {}, "measurements": [1]}]})"),
+             "/results/0/measurements/0"));
+  CHECK(says(wrong(R"({"results": [{"configuration": {}, "objectives": [1]}]})"),
+             "/results/0/objectives/0"));
+  CHECK(says(wrong(R"({"cache": {}})"), "\"tune_params\" is missing"));
+  CHECK(says(wrong("{\"results\": " + std::string(5000, '[')), "line 1"));
+}

@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include <skillbench/embedded.hpp>
+#include <skillbench/read.hpp>
 #include <skillbench/tune_kernel.hpp>
 
 using namespace skillbench;
@@ -48,4 +50,69 @@ TEST_CASE("tune_kernel: a prediction is asked of whatever model is given") {
   CHECK((how.predict == predict_h100));
   how.predict = [](const launch_facts&) { return prediction{}; };
   CHECK_FALSE(how.predict({}).fits());
+}
+
+namespace {
+
+// Compiles anything to so many registers, and runs nothing.
+class only_compiles final : public device {
+ public:
+  explicit only_compiles(int registers) : registers_(registers) {}
+  std::string name() const override { return "only compiles"; }
+  std::string target() const override { return "sm_90a"; }
+  result<image> compile(const compile_request& it) override {
+    image made;
+    made.ok = true;
+    for (const std::string& each : it.entries) {
+      kernel_image one;
+      one.entry = one.lowered = each;
+      one.registers = registers_;
+      made.kernels.push_back(one);
+    }
+    return made;
+  }
+  result<done> load(const std::string&) override { return done{}; }
+  result<run_report> run(const job&) override {
+    ++runs;
+    return fault{reason::launch_limit, "ran"};
+  }
+  int runs = 0;
+
+ private:
+  int registers_;
+};
+
+}  // namespace
+
+TEST_CASE("tune_kernel: what has too many registers for an SM is not run to find out") {
+  const auto known = embedded_families();
+  REQUIRE(known.ok());
+  const family* const of = find_family(known.value(), "geglu");
+  REQUIRE(of != nullptr);
+  excerpt text;
+  text.source = of->baseline;
+  const read_result read = read_candidate(text, known.value(), *of);
+  REQUIRE(read.found.has_value());
+  kernel_tuning how;
+  how.asked = &*read.found;
+  how.of = of;
+  how.types = {element::f32};
+  how.test_case = case_to_time(*of).value();
+  const auto tried = [&](std::int64_t block, only_compiles& on) {
+    best_so_far best{};
+    return try_setting(how, {{"BLOCK", block}}, on, best);
+  };
+  only_compiles many(200);
+  const auto large = tried(512, many);
+  REQUIRE_MESSAGE(large.ok(), (large.ok() ? "" : large.error().what));
+  CHECK(large.value().outcome == "does_not_fit");
+  CHECK(large.value().reason.find("512 threads of 200 registers") !=
+        std::string::npos);
+  CHECK(large.value().registers == 200);
+  CHECK_FALSE(large.value().nanoseconds.has_value());
+  CHECK(many.runs == 0);
+  // 256 threads of 200 registers fit, and are run.
+  const auto small = tried(256, many);
+  CHECK(many.runs > 0);
+  if (small.ok()) CHECK(small.value().outcome != "does_not_fit");
 }

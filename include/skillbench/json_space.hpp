@@ -4,7 +4,8 @@
 // Layer   3. json_text.hpp reads the text. Layers 6 and 7 are its users.
 // Reads   Kernel Tuner's cache files (`cache`, `tune_params`), the community's
 //         T1 form (`ConfigurationSpace`), and the short form that is our own:
-//         {"parameters": {"N": [1, 2]}, "constraints": ["N < 2"]}.
+//         {"parameters": {"N": [1, 2]}, "constraints": ["N < 2"]}; of trials,
+//         cache files and T4 results.
 // Lenient keys that say nothing about the space are left alone.
 // Errors  bad_input with line, column and JSON pointer.
 // Limits  20 million values, a million configurations, 4096 parameters and
@@ -280,24 +281,105 @@ read_space_texts(std::string_view text, text_place* where = nullptr) {
       });
 }
 
-// A Kernel Tuner cache file. What it says of single runs is read over.
-[[nodiscard]] inline result<recording> read_recording(
-    std::string_view text, text_place* where = nullptr) {
-  auto root = json_text::tree(text, 20'000'000,
-                              {"times", "timestamp", "compile_time",
-                               "verification_time", "benchmark_time",
-                               "strategy_time", "framework_time"})
-                  .parse(where);
-  if (!root) return root.error();
-  json_text::reader in(text, root.value(), where);
-  json_text::recording_text read;
-  if (!json_text::read_recording(in, root.value(), read)) return in.error();
+namespace json_text {
+
+// One result of T4: its values, and the measurement of its first objective.
+inline bool read_t4_result(reader& in, const value& from, earlier_trial& into) {
+  if (!in.object(from, "a result")) return false;
+  const value* const at = in.need(from, "configuration");
+  if (at == nullptr || !in.object(*at, "a configuration")) return false;
+  if (at->items.size() > 4096) return in.refuse(*at, "more than 4096 parameters");
+  for (const value& each : at->items) {
+    tuning_value it;
+    if (!read_tuning_value(in, each, it)) return false;
+    into.at.emplace_back(each.key, std::move(it));
+  }
+  std::string invalidity = "correct", objective;
+  if (!read_text(in, from, "invalidity", invalidity)) return false;
+  if (const value* const all = from.find("objectives"); !is_absent(all)) {
+    if (!in.array(*all, "an array of names of objectives", 0, 4096)) return false;
+    if (!all->items.empty() &&
+        !in.text(all->items.front(), objective, "an objective's name"))
+      return false;
+  }
+  const value* const measured = from.find("measurements");
+  if (invalidity != "correct" || is_absent(measured)) return true;
+  if (!in.array(*measured, "an array of measurements", 0, 4096)) return false;
+  for (const value& each : measured->items) {
+    std::string named;
+    const value* const name = in.need(each, "name");
+    const value* const it = name == nullptr ? nullptr : in.need(each, "value");
+    if (it == nullptr || !in.text(*name, named, "a measurement's name"))
+      return false;
+    if (into.cost || (!objective.empty() && named != objective)) continue;
+    if ((it->kind == type::integer || it->kind == type::real) &&
+        std::isfinite(it->number) && it->number >= 0)
+      into.cost = it->number;
+  }
+  return true;
+}
+
+// What a file of trials is, told by its keys.
+inline bool read_earlier(reader& in, const value& from, earlier_tuning& into) {
+  const value* const results = from.find("results");
+  if (is_absent(results))
+    return in.refuse(from,
+                     "this holds no trials: there is neither `cache` (Kernel "
+                     "Tuner) nor `results` (T4)");
+  if (!in.array(*results, "an array of results", 0, 1'000'000)) return false;
+  for (const value& each : results->items)
+    if (!read_t4_result(in, each, into.trials.emplace_back())) return false;
+  return true;
+}
+
+}  // namespace json_text
+
+namespace json_text {
+
+// What a tuner keeps of single runs, which is read over.
+[[nodiscard]] inline tree tree_of_trials(std::string_view text) {
+  return tree(text, 20'000'000,
+              {"times", "timestamp", "compile_time", "verification_time",
+               "benchmark_time", "strategy_time", "framework_time"});
+}
+
+inline result<recording> recording_of(std::string_view text, const value& root,
+                                      text_place* where) {
+  reader in(text, root, where);
+  recording_text read;
+  if (!read_recording(in, root, read)) return in.error();
   auto made = recorded(std::move(read.space.parameters), read.lines);
   if (!made) return made.error();
   made.value().kernel = std::move(read.kernel);
   made.value().device = std::move(read.device);
   made.value().objective = std::move(read.objective);
   made.value().unit = std::move(read.unit);
+  return made;
+}
+
+}  // namespace json_text
+
+// A Kernel Tuner cache file. What it says of single runs is read over.
+[[nodiscard]] inline result<recording> read_recording(
+    std::string_view text, text_place* where = nullptr) {
+  auto root = json_text::tree_of_trials(text).parse(where);
+  if (!root) return root.error();
+  return json_text::recording_of(text, root.value(), where);
+}
+
+// The trials of a file: of a Kernel Tuner cache file or of T4 results.
+[[nodiscard]] inline result<earlier_tuning> read_earlier(
+    std::string_view text, text_place* where = nullptr) {
+  auto root = json_text::tree_of_trials(text).parse(where);
+  if (!root) return root.error();
+  if (!json_text::is_absent(root.value().find("cache"))) {
+    const auto made = json_text::recording_of(text, root.value(), where);
+    if (!made) return made.error();
+    return earlier_of(made.value());
+  }
+  json_text::reader in(text, root.value(), where);
+  earlier_tuning made;
+  if (!json_text::read_earlier(in, root.value(), made)) return in.error();
   return made;
 }
 

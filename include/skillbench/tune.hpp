@@ -4,7 +4,8 @@
 // Layer   6. Includes every strategy; tuners/search.hpp has the limits.
 // Units   a cost is the caller's own unit, less is better.
 // Errors  bad_argument for an unknown strategy or a limit that makes no sense;
-//         what the objective's own fault says, when it gives a result.
+//         what the objective's own fault says, when it gives a result; what
+//         tuners/transfer.hpp says of earlier trials that tell nothing.
 
 #include <cstdint>
 #include <optional>
@@ -17,6 +18,7 @@
 #include <skillbench/fault.hpp>
 #include <skillbench/tuners/search.hpp>
 #include <skillbench/tuners/strategies.hpp>
+#include <skillbench/tuners/transfer.hpp>
 #include <skillbench/tuning_space.hpp>
 
 namespace skillbench {
@@ -65,6 +67,10 @@ struct tune_options {
   search_limits limits;
   std::uint64_t seed = 1;
   std::string strategy{default_strategy};
+  // What is thought beforehand, for a strategy that listens (takes_prior): an
+  // estimate of any configuration, or else trials of a related space.
+  prior before = {};
+  std::vector<earlier_tuning> earlier = {};
 };
 
 struct configuration_trial {
@@ -91,6 +97,15 @@ struct tuned {
   return tuning_space::build(std::move(parameters), std::move(all));
 }
 
+// A prior from `of(const configuration&)`, which gives a cost in any unit or
+// nothing. The space must outlive it.
+template <typename Estimate>
+[[nodiscard]] prior make_prior(const tuning_space& space, Estimate of) {
+  return [&space, of = std::move(of)](std::uint64_t index) {
+    return std::optional<double>(of(configuration(space, space.at(index))));
+  };
+}
+
 // `of(const configuration&)` gives a double, an optional one (nothing: it
 // cannot be had), or a result of either, whose fault ends the search. The space
 // must outlive what comes back.
@@ -98,7 +113,13 @@ template <typename Objective>
 [[nodiscard]] result<tuned> tune(const tuning_space& space,
                                  Objective&& of,
                                  const tune_options& how = {}) {
-  auto by = make_strategy(how.strategy, space, how.seed);
+  prior before = how.before;
+  if (!before && !how.earlier.empty()) {
+    auto told = transfer(space, how.earlier);
+    if (!told) return told.error();
+    before = std::move(told.value().estimate);
+  }
+  auto by = make_strategy(how.strategy, space, how.seed, std::move(before));
   if (!by) return by.error();
   const auto ask = [&](std::uint64_t index) -> result<std::optional<double>> {
     using given = std::decay_t<decltype(of(

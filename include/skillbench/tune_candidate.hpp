@@ -11,6 +11,10 @@
 //         it is made, on the thread that made it, one at a time.
 // Ends    limits are looked at after each trial that is learnt; what was proposed
 //         by then is waited for and counts.
+// Prior   where trials are dear, predicted_trials() tries some settings on the PTX
+//         machine beforehand: what they are predicted to take, with registers,
+//         occupancy and exact counts in it, is a related tuning for
+//         tuners/transfer.hpp.
 // Errors  what a device cannot go on after; cancelled when `cancelled` says so.
 
 #include <algorithm>
@@ -36,9 +40,11 @@
 #include <skillbench/fault.hpp>
 #include <skillbench/kernel_trial.hpp>
 #include <skillbench/manifest.hpp>
+#include <skillbench/recording.hpp>
 #include <skillbench/reference.hpp>
 #include <skillbench/tune_kernel.hpp>
 #include <skillbench/tuners/default_first.hpp>
+#include <skillbench/tuners/prior.hpp>
 #include <skillbench/tuners/search.hpp>
 #include <skillbench/tuners/settings.hpp>
 #include <skillbench/tuners/strategies.hpp>
@@ -63,6 +69,8 @@ struct tuning_plan {
   double target_share = 0;   // of what memory and arithmetic allow; 0: none
   int jobs = 1;
   std::function<result<std::unique_ptr<device>>()> make_device;
+  prior before;              // of the space's indices; empty: none
+  bool choose = true;        // false: trials alone, and no winner
   // Each is optional.
   std::map<std::string, kernel_trial> known;  // by setting_words(setting)
   bool default_is_right = false;  // in every case, as who asks knows
@@ -296,7 +304,7 @@ class trial_pool {
     return fault{reason::bad_argument,
                  "tuning needs a device, an element type and a limit of at "
                  "least one trial"};
-  auto inner = make_strategy(with.strategy, space, with.seed);
+  auto inner = make_strategy(with.strategy, space, with.seed, with.before);
   if (!inner) return inner.error();
   const auto chosen_first = default_setting(how.asked->launch, how.types.front());
   if (!chosen_first) return chosen_first.error();
@@ -383,8 +391,29 @@ class trial_pool {
     }
   }
   made.ended = ended.value_or(search_end::trials);
+  if (!with.choose) return made;
   if (const auto chosen = tuning::choose(made, how, with); !chosen)
     return chosen.error();
+  return made;
+}
+
+// How many settings are predicted before the first one is measured.
+inline constexpr std::int64_t predicted_beforehand = 16;
+
+// Settings and what they are predicted to take: the first trials of the same
+// search on a device that predicts, which `with` makes. No winner.
+[[nodiscard]] inline result<earlier_tuning> predicted_trials(
+    const kernel_tuning& how, const tuning_space& space, tuning_plan with) {
+  with.limits.trials = std::min(with.limits.trials, predicted_beforehand);
+  with.limits.without_improvement = 0;
+  with.target_share = 0;
+  with.before = {};
+  with.choose = false;
+  const auto told = tune_candidate(how, space, with);
+  if (!told) return told.error();
+  earlier_tuning made;
+  for (const kernel_trial& each : told.value().trials)
+    made.trials.push_back({each.chosen, each.nanoseconds});
   return made;
 }
 

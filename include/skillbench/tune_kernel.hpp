@@ -44,9 +44,11 @@
 #include <skillbench/evaluate.hpp>
 #include <skillbench/family.hpp>
 #include <skillbench/fault.hpp>
+#include <skillbench/h100.hpp>
 #include <skillbench/kernel_trial.hpp>
 #include <skillbench/launches.hpp>
 #include <skillbench/manifest.hpp>
+#include <skillbench/occupancy.hpp>
 #include <skillbench/predict.hpp>
 #include <skillbench/record.hpp>
 #include <skillbench/time.hpp>
@@ -311,6 +313,96 @@ struct logarithms {
   return true;
 }
 
+// The three below give false when the trial has failed. A clock runs while each
+// does and not longer: what it counts is in the trial before that is returned.
+[[nodiscard]] inline result<bool> compile_all(kernel_trial& told,
+                                              const kernel_tuning& how,
+                                              device& on,
+                                              std::vector<image>& images) {
+  const stopwatch watch(told.compile_seconds);
+  for (const element type : how.types) {
+    auto made = on.compile(plan_compile(*how.asked, told.chosen, type));
+    if (!made) {
+      if (!story::is_compile_limit(made.error().why)) return made.error();
+      fail(told, name(outcome::does_not_compile),
+           "the compiler was stopped: " + made.error().what);
+      return false;
+    }
+    if (!made.value().ok) {
+      const auto why = story::compile_findings(made.value(), type);
+      fail(told, name(outcome::does_not_compile),
+           why.empty() ? "" : why.front().what);
+      return false;
+    }
+    images.push_back(std::move(made).value());
+  }
+  return true;
+}
+
+// What compiling alone tells: a CTA whose registers are more than an SM has can
+// be launched nowhere, so it need not be run to find that out.
+[[nodiscard]] inline result<bool> has_registers(kernel_trial& told,
+                                                const kernel_tuning& how,
+                                                const image& made,
+                                                element type) {
+  const test_case* const timed = find_case(*how.of, how.test_case);
+  if (timed == nullptr) return true;  // add_time() says so
+  const auto planned = plan_case(*how.asked, told.chosen, made, *how.of, *timed,
+                                 type, how.seed);
+  if (!planned) return planned.error();
+  for (const auto& each : planned.value().asked.launches)
+    for (const kernel_image& kernel : made.kernels) {
+      const extent& block = each.block;
+      const std::int64_t most = h100::most_threads;
+      if (block.x > most || block.y > most || block.z > most) continue;
+      const std::int64_t threads = block.count();
+      const int registers = kernel.registers.value_or(0);
+      if (kernel.lowered != each.entry || threads > most ||
+          occupancy_of({threads, registers, 0}).ctas > 0)
+        continue;
+      told.registers = std::max(told.registers, registers);
+      fail(told, "does_not_fit",
+           "not one CTA of " + each.entry + " fits on an SM: " +
+               std::to_string(threads) + " threads of " +
+               std::to_string(registers) + " registers");
+      return false;
+    }
+  return true;
+}
+
+[[nodiscard]] inline result<bool> check_and_time(
+    kernel_trial& told, const kernel_tuning& how, const family& few,
+    const std::vector<image>& images, device& on, best_so_far& best,
+    logarithms& sums, reference_cache* references) {
+  const stopwatch watch(told.check_seconds);
+  for (std::size_t i = 0; i < images.size(); ++i) {
+    const auto fits = has_registers(told, how, images[i], how.types[i]);
+    if (!fits || !fits.value()) return fits;
+  }
+  for (std::size_t i = 0; i < images.size(); ++i) {
+    const element type = how.types[i];
+    auto seen = check(*how.asked, told.chosen, images[i], few, type, on,
+                      how.seed, references);
+    if (!seen) {
+      if (!story::is_run_limit(seen.error().why)) return seen.error();
+      fail(told, name(outcome::unjudged), seen.error().what);
+      return false;
+    }
+    if (seen.value().reached != outcome::correct) {
+      fail(told, name(seen.value().reached), seen.value().reason);
+      return false;
+    }
+    if (on.measures()) {
+      if (!add_measured(told, how, images[i], type, on, best, sums))
+        return false;
+      continue;
+    }
+    const auto timed = add_time(told, how, images[i], type, on, sums);
+    if (!timed || !timed.value()) return timed;
+  }
+  return true;
+}
+
 }  // namespace tuning
 
 // Compile, check, time: a setting to a trial.
@@ -332,49 +424,15 @@ struct logarithms {
   // All of it is compiled before any of it runs: a device of a GPU holds that
   // from the first run on.
   std::vector<image> images;
-  for (const element type : how.types) {
-    const tuning::stopwatch watch(told.compile_seconds);
-    auto made = on.compile(plan_compile(*how.asked, chosen, type));
-    if (!made) {
-      if (!story::is_compile_limit(made.error().why)) return made.error();
-      tuning::fail(told, name(outcome::does_not_compile),
-                   "the compiler was stopped: " + made.error().what);
-      return told;
-    }
-    if (!made.value().ok) {
-      const auto why = story::compile_findings(made.value(), type);
-      tuning::fail(told, name(outcome::does_not_compile),
-                   why.empty() ? "" : why.front().what);
-      return told;
-    }
-    images.push_back(std::move(made).value());
-  }
-
-  const tuning::stopwatch watch(told.check_seconds);
+  const auto compiled = tuning::compile_all(told, how, on, images);
+  if (!compiled) return compiled.error();
+  if (!compiled.value()) return told;
   tuning::logarithms sums;
-  for (std::size_t i = 0; i < images.size(); ++i) {
-    const element type = how.types[i];
-    auto seen = check(*how.asked, chosen, images[i], few.value(), type, on,
-                      how.seed, references);
-    if (!seen) {
-      if (!story::is_run_limit(seen.error().why)) return seen.error();
-      tuning::fail(told, name(outcome::unjudged), seen.error().what);
-      return told;
-    }
-    if (seen.value().reached != outcome::correct) {
-      tuning::fail(told, name(seen.value().reached), seen.value().reason);
-      return told;
-    }
-    if (on.measures()) {
-      if (!tuning::add_measured(told, how, images[i], type, on, best, sums))
-        return told;
-      continue;
-    }
-    const auto timed =
-        tuning::add_time(told, how, images[i], type, on, sums);
-    if (!timed) return timed.error();
-    if (!timed.value()) return told;
-  }
+  const auto timed =
+      tuning::check_and_time(told, how, few.value(), images, on, best, sums,
+                             references);
+  if (!timed) return timed.error();
+  if (!timed.value()) return told;
   const auto types = static_cast<double>(how.types.size());
   told.nanoseconds = std::exp(sums.time / types);
   told.limit = sums.no_limit ? 0 : std::exp(sums.limit / types);

@@ -121,6 +121,8 @@ struct tune_command {
   std::string type;       // "": all
   std::string test_case;  // that is timed; "": the largest
   std::string out = "skillbench-tuning", t4;
+  std::string before = "auto";    // --prior
+  std::vector<std::string> from;  // earlier tunings
   std::int64_t trials = 100, without_improvement = 0;
   double seconds = 0, target = 0;
   std::uint64_t seed = 1;
@@ -716,6 +718,19 @@ struct words {
                      "what is there (default: skillbench-tuning)")
         ->type_name("DIR");
     to_tune
+        ->add_option("--from", tune.from,
+                     "what an earlier tuning of something related came to: a "
+                     "Kernel Tuner cache file, T4 results, or the folder of a "
+                     "journal; may be given again")
+        ->type_name("PATH")
+        ->allow_extra_args(false);
+    to_tune
+        ->add_option("--prior", tune.before,
+                     "auto: with a GPU, settings are predicted on the PTX machine "
+                     "before the first one is timed; none (default: auto)")
+        ->type_name("WHICH")
+        ->check(CLI::IsMember({"auto", "none"}));
+    to_tune
         ->add_option("--t4", tune.t4,
                      "file for all trials in the T4 form of other tuners")
         ->type_name("FILE");
@@ -737,6 +752,7 @@ struct words {
         "  skillbench tune kernel.cu\n"
         "  skillbench tune kernel.cu --trials 40 --type half --t4 trials.json\n"
         "  skillbench tune kernel.cu --write\n"
+        "  skillbench tune kernel.cu --from skillbench-tuning --out next\n"
         "  skillbench tune --replay gemm.json.gz --strategy genetic --trials "
         "200 --seeds 20");
   }

@@ -90,27 +90,12 @@ class devices {
   }
 
   // May be called from any thread; `this` must outlive what is made.
-  [[nodiscard]] result<std::unique_ptr<device>> make() {
-    if (stopped_)
-      return fault{reason::cancelled, "stopped before it was judged"};
-    auto started = remote::start(command_);
-    if (!started) return started.error();
-    if (const std::string how = started.value()->isolation(); how != "strict") {
-      if (only_strict_)
-        return fault{reason::no_permission,
-                     "a worker cannot be shut in as --isolation strict asks: " +
-                         how.substr(how.find(' ') + 1) +
-                         "; --isolation auto does with what there is"};
-      const std::lock_guard held(lock_);
-      isolation_note_ = how;
-    }
-    std::unique_ptr<device> made(
-        new running(*this, std::move(started).value()));
-    if (gpus_) made = gpus_->make(std::move(made));
-    if (cached_.cache)
-      made = std::make_unique<cached_device>(std::move(made), *cached_.cache);
-    return made;
+  [[nodiscard]] result<std::unique_ptr<device>> make() { return make(true); }
+  // One that counts, on the PTX machine, whatever GPUs there are.
+  [[nodiscard]] result<std::unique_ptr<device>> make_counting() {
+    return make(false);
   }
+  [[nodiscard]] bool measures() const noexcept { return gpus_ != nullptr; }
 
   // Why --device auto judges on the PTX machine; "" where that was asked for.
   [[nodiscard]] const std::string& no_gpu() const noexcept { return no_gpu_; }
@@ -142,8 +127,11 @@ class devices {
   [[nodiscard]] const toolkit& cuda() const noexcept { return toolkit_; }
   // What a verdict depends on besides the output, for key.hpp.
   [[nodiscard]] std::string machine() const {
-    return (gpus_ ? gpus_->name() : "PTX machine") + ", CUDA " +
-           toolkit_.version;
+    return gpus_ ? gpus_->name() + ", CUDA " + toolkit_.version
+                 : counting_machine();
+  }
+  [[nodiscard]] std::string counting_machine() const {
+    return "PTX machine, CUDA " + toolkit_.version;
   }
 
   // What the user is told of the compile cache, or "".
@@ -157,6 +145,28 @@ class devices {
 
  private:
   devices() = default;
+
+  [[nodiscard]] result<std::unique_ptr<device>> make(bool on_gpu) {
+    if (stopped_)
+      return fault{reason::cancelled, "stopped before it was judged"};
+    auto started = remote::start(command_);
+    if (!started) return started.error();
+    if (const std::string how = started.value()->isolation(); how != "strict") {
+      if (only_strict_)
+        return fault{reason::no_permission,
+                     "a worker cannot be shut in as --isolation strict asks: " +
+                         how.substr(how.find(' ') + 1) +
+                         "; --isolation auto does with what there is"};
+      const std::lock_guard held(lock_);
+      isolation_note_ = how;
+    }
+    std::unique_ptr<device> made(
+        new running(*this, std::move(started).value()));
+    if (gpus_ && on_gpu) made = gpus_->make(std::move(made));
+    if (cached_.cache)
+      made = std::make_unique<cached_device>(std::move(made), *cached_.cache);
+    return made;
+  }
 
   // Without what the loader said of the driver's library.
   [[nodiscard]] static std::string short_words(const std::string& what) {

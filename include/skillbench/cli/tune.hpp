@@ -32,18 +32,19 @@
 #include <skillbench/read.hpp>
 #include <skillbench/samples.hpp>
 #include <skillbench/tune_candidate.hpp>
+#include <skillbench/tune_from.hpp>
 #include <skillbench/tune_journal.hpp>
 #include <skillbench/tune_kernel.hpp>
 #include <skillbench/tuners/replay.hpp>
+#include <skillbench/tuners/prior.hpp>
 #include <skillbench/tuners/strategies.hpp>
+#include <skillbench/tuners/transfer.hpp>
 #include <skillbench/tuning.hpp>
 #include <skillbench/whole_file.hpp>
 
 namespace skillbench::cli {
 
 namespace tuning {
-
-inline constexpr std::size_t most_recording = std::size_t{1} << 30;  // bytes
 
 [[nodiscard]] inline std::string time_words(double nanoseconds) {
   if (nanoseconds < 1e6) return fmt::format("{:.2f} us", nanoseconds / 1e3);
@@ -53,20 +54,96 @@ inline constexpr std::size_t most_recording = std::size_t{1} << 30;  // bytes
 // ---- a recording ------------------------------------------------------------
 
 [[nodiscard]] inline result<recording> open_recording(const std::string& path) {
-  auto bytes = gathering::read_text(path, most_recording);
-  if (!bytes) return bytes.error();
-  if (bytes.value().size() > most_recording)
-    return fault{reason::bad_input, path + ": a recording has at most " +
-                                        std::to_string(most_recording) +
-                                        " bytes"};
-  if (is_gzip(bytes.value())) {
-    auto plain = gunzip(bytes.value(), most_recording);
-    if (!plain) return fault{plain.error().why, path + ": " + plain.error().what};
-    bytes = std::move(plain);
-  }
-  auto made = read_recording(bytes.value());
+  const auto text = read_recording_text(path);
+  if (!text) return text.error();
+  auto made = read_recording(text.value());
   if (!made) return fault{made.error().why, path + ": " + made.error().what};
   return made;
+}
+
+// ---- a prior ------------------------------------------------------------------
+
+// The strategies without a model know nothing to do with it.
+[[nodiscard]] inline std::string no_use_of_from(const tune_command& asked) {
+  return "--from is of no use to the strategy `" + asked.strategy +
+         "`; portfolio and surrogate have a model that takes it";
+}
+
+[[nodiscard]] inline std::string from_words(const tune_command& asked) {
+  std::string words;
+  for (const std::string& each : asked.from)
+    words += (words.empty() ? "" : ", ") + each;
+  return words;
+}
+
+// All that --from names; `own` are the keys of this very tuning.
+[[nodiscard]] inline result<std::vector<earlier_tuning>> earlier_tunings(
+    const tune_command& asked, const std::vector<std::string>& own,
+    std::vector<fault>& troubles) {
+  std::vector<earlier_tuning> made;
+  for (const std::string& each : asked.from) {
+    auto read = read_earlier_tunings(each, own, troubles);
+    if (!read) return read.error();
+    for (earlier_tuning& one : read.value()) made.push_back(std::move(one));
+  }
+  return made;
+}
+
+// How the ranks of a prior's estimates and of what was measured agree.
+struct agreement {
+  double correlation = 0;
+  std::size_t trials = 0;
+};
+
+[[nodiscard]] inline agreement agreement_of(const recording& with,
+                                            const transferred& of) {
+  std::vector<double> costs, thought;
+  for (std::size_t i = 0; i < with.costs.size(); ++i) {
+    if (!with.costs[i]) continue;
+    const auto told = of.estimate(i);
+    if (!told) continue;
+    costs.push_back(*with.costs[i]);
+    thought.push_back(*told);
+  }
+  return {rank_correlation(costs, thought), costs.size()};
+}
+
+[[nodiscard]] inline agreement agreement_of(
+    const std::vector<kernel_trial>& with, const tuning_space& space,
+    const transferred& of) {
+  std::vector<double> costs, thought;
+  for (const kernel_trial& each : with) {
+    if (!each.nanoseconds) continue;
+    const auto index = index_of(space, each.chosen);
+    const auto told = index ? of.estimate(*index) : std::nullopt;
+    if (!told) continue;
+    costs.push_back(*each.nanoseconds);
+    thought.push_back(*told);
+  }
+  return {rank_correlation(costs, thought), costs.size()};
+}
+
+// "prior: 120 trials of 2 earlier tunings, by BLOCK, TILE; its ranks agree with
+// those of 50 trials here by 0.81"
+[[nodiscard]] inline std::string prior_words(const transferred& of,
+                                             const agreement& with) {
+  std::string names;
+  for (const std::string& each : of.parameters)
+    names += (names.empty() ? "" : ", ") + printable(each);
+  return fmt::format(
+      "prior: {} of {}, by {}; its ranks agree with those of {} here by {:.2f} "
+      "(1: in full, 0: as chance would have it)",
+      plural(of.trials, "trial"), plural(of.tunings, "earlier tuning"), names,
+      plural(with.trials, "trial"), with.correlation);
+}
+
+[[nodiscard]] inline json_text::json json_of(const transferred& of) {
+  return {{"tunings", of.tunings},
+          {"trials", of.trials},
+          {"parameters", of.parameters}};
+}
+inline void put_correlation(json_text::json& into, const agreement& with) {
+  into["rank_correlation"] = with.correlation;
 }
 
 [[nodiscard]] inline exit_code tell_replay(const tune_command& asked,
@@ -78,12 +155,24 @@ inline constexpr std::size_t most_recording = std::size_t{1} << 30;  // bytes
   const auto from = open_recording(asked.replay);
   if (!from) return complain(from.error().what);
   const recording& all = from.value();
+  std::optional<transferred> before;
+  if (!asked.from.empty()) {
+    if (!takes_prior(asked.strategy)) return complain(no_use_of_from(asked));
+    std::vector<fault> troubles;
+    auto earlier = earlier_tunings(asked, {}, troubles);
+    for (const fault& each : troubles) (void)complain(each.what);
+    if (!earlier) return complain(earlier.error().what);
+    auto told = transfer(all.space, earlier.value());
+    if (!told) return complain(from_words(asked) + ": " + told.error().what);
+    before = std::move(told).value();
+  }
   const auto trials = static_cast<std::size_t>(asked.trials);
   std::vector<std::vector<double>> runs;
   const auto began = std::chrono::steady_clock::now();
   for (int i = 0; i < asked.seeds; ++i) {
     auto by = make_strategy(asked.strategy, all.space,
-                            asked.seed + static_cast<std::uint64_t>(i));
+                            asked.seed + static_cast<std::uint64_t>(i),
+                            before ? before->estimate : prior{});
     if (!by) return complain(by.error().what);
     runs.push_back(replay(all, *by.value(), trials));
   }
@@ -110,6 +199,10 @@ inline constexpr std::size_t most_recording = std::size_t{1} << 30;  // bytes
     made["trials"] = trials;
     made["seeds"] = asked.seeds;
     made["first_seed"] = asked.seed;
+    if (before) {
+      made["prior"] = json_of(*before);
+      put_correlation(made["prior"], agreement_of(all, *before));
+    }
     made["score"] = told.score;
     for (const std::size_t each : places)
       made["at"].push_back({{"trials", each},
@@ -128,6 +221,10 @@ inline constexpr std::size_t most_recording = std::size_t{1} << 30;  // bytes
                        asked.strategy,
                        plural(static_cast<std::size_t>(asked.seeds), "search"),
                        asked.seed));
+  if (before)
+    for (const std::string& each :
+         wrapped(prior_words(*before, agreement_of(all, *before)), out.width()))
+      out.line(each);
   table rows({"trials", "median", "mean", "random"});
   for (const std::size_t each : places)
     rows.add({std::to_string(each), fmt::format("{:.3f}", told.median[each - 1]),
@@ -282,7 +379,8 @@ inline void print(const tuned_candidate& made, const kernel_tuning& how,
 [[nodiscard]] inline std::string json_of(const tuned_candidate& made,
                                          const kernel_tuning& how,
                                          const tune_command& asked,
-                                         std::string_view machine) {
+                                         std::string_view machine,
+                                         const json_text::json& before) {
   using json_text::json;
   json all = json::object();
   all["file"] = asked.file;
@@ -315,6 +413,7 @@ inline void print(const tuned_candidate& made, const kernel_tuning& how,
           json_text::setting_object(made.trials[*made.runner_up].chosen);
     }
   }
+  if (!before.is_null()) all["prior"] = before;
   all["importance"] = json::array();
   for (const tunable_share& each : importance_of(made.trials))
     all["importance"].push_back({{"name", each.name}, {"share", each.share}});
@@ -418,6 +517,63 @@ inline void print(const tuned_candidate& made, const kernel_tuning& how,
     return journal.value()->keep(key, it);
   };
   plan.cancelled = [] { return stop_asked.load(); };
+  // What is known beforehand, of a search that cannot try all there is: earlier
+  // tunings, and on a device that measures what some settings are predicted to
+  // take.
+  std::vector<earlier_tuning> earlier;
+  if (!asked.from.empty()) {
+    if (!takes_prior(asked.strategy))
+      return complain(tuning::no_use_of_from(asked), exit_code::misuse);
+    std::vector<fault> troubles;
+    auto all = tuning::earlier_tunings(
+        asked, {key, trial_key(how, on.counting_machine())}, troubles);
+    for (const fault& each : troubles)
+      (void)complain(each.what, exit_code::fine);
+    if (!all) return complain(all.error().what, exit_code::misuse);
+    earlier = std::move(all).value();
+    if (const auto alone = transfer(space.value(), earlier); !alone)
+      return complain(tuning::from_words(asked) + ": " + alone.error().what,
+                      exit_code::misuse);
+  }
+  const auto stopped = [&] {
+    return complain("stopped; the trials so far are kept in " + asked.out +
+                        ", and the same command goes on from there",
+                    exit_code::stopped);
+  };
+  if (on.measures() && asked.before == "auto" && takes_prior(asked.strategy) &&
+      static_cast<std::uint64_t>(asked.trials) < space.value().size()) {
+    const std::string counted = trial_key(how, on.counting_machine());
+    tuning_plan ahead = plan;
+    ahead.make_device = [&] { return on.make_counting(); };
+    ahead.known = journal.value()->known(counted);
+    ahead.keep = [&](const kernel_trial& it) {
+      return journal.value()->keep(counted, it);
+    };
+    ahead.limits.seconds = asked.seconds / 2;
+    const auto began = std::chrono::steady_clock::now();
+    auto predicted = predicted_trials(how, space.value(), ahead);
+    if (!predicted) {
+      (void)journal.value()->sync();
+      if (predicted.error().why == reason::cancelled || stop_asked)
+        return stopped();
+      return complain(predicted.error().what, exit_code::broken);
+    }
+    const double took = std::chrono::duration<double>(
+                            std::chrono::steady_clock::now() - began)
+                            .count();
+    // A search without a limit has 0 seconds, one without time left next to none.
+    if (asked.seconds > 0)
+      plan.limits.seconds = std::max(1e-9, asked.seconds - took);
+    earlier.push_back(std::move(predicted).value());
+  }
+  std::optional<transferred> before;
+  if (!earlier.empty()) {
+    // Of few settings that all failed, or are alike, there is nothing to say.
+    if (auto told = transfer(space.value(), earlier))
+      before = std::move(told).value();
+    if (before) plan.before = before->estimate;
+  }
+
   tuning::progress_words line(trouble, asked.trials);
   plan.watch = [&](const tuning_progress& now) { line.show(now); };
 
@@ -426,10 +582,7 @@ inline void print(const tuned_candidate& made, const kernel_tuning& how,
   if (const auto kept = journal.value()->sync(); !kept)
     return complain(kept.error().what, exit_code::broken);
   if (!told) {
-    if (told.error().why == reason::cancelled || stop_asked)
-      return complain("stopped; the trials so far are kept in " + asked.out +
-                          ", and the same command goes on from there",
-                      exit_code::stopped);
+    if (told.error().why == reason::cancelled || stop_asked) return stopped();
     return complain(told.error().what, told.error().why == reason::bad_argument
                                            ? exit_code::misuse
                                            : exit_code::broken);
@@ -462,10 +615,23 @@ inline void print(const tuned_candidate& made, const kernel_tuning& how,
     if (const auto kept = write_whole(asked.file, changed.value()); !kept)
       return complain(kept.error().what, exit_code::broken);
   }
-  if (asked.json)
-    out.line(tuning::json_of(made, how, asked, machine));
-  else
-    tuning::print(made, how, asked, out);
+  const auto agrees = [&] {
+    return tuning::agreement_of(made.trials, space.value(), *before);
+  };
+  if (asked.json) {
+    json_text::json prior_told;
+    if (before) {
+      prior_told = tuning::json_of(*before);
+      tuning::put_correlation(prior_told, agrees());
+    }
+    out.line(tuning::json_of(made, how, asked, machine, prior_told));
+    return exit_code::fine;
+  }
+  tuning::print(made, how, asked, out);
+  if (before)
+    for (const std::string& each :
+         wrapped(tuning::prior_words(*before, agrees()), out.width()))
+      out.line(each);
   return exit_code::fine;
 }
 
