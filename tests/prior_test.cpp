@@ -62,7 +62,7 @@ recording mountains() {
   const char* const names[] = {"x", "y", "tile", "method", "unroll"};
   for (std::size_t i = 0; i < 5; ++i) {
     parameters[i].name = names[i];
-    for (const std::int64_t each : values[i]) parameters[i].values.push_back(each);
+    for (const std::int64_t each : values[i]) parameters[i].values.emplace_back(each);
   }
   std::vector<recorded_trial> lines;
   for (std::uint16_t x = 0; x < 5; ++x)
@@ -169,7 +169,7 @@ TEST_CASE("prior: the first proposal is the one it thinks best of, in a large sp
   parameters[0].name = "a";
   parameters[1].name = "b";
   for (std::int64_t i = 0; i < 120; ++i)
-    for (tuning_parameter& each : parameters) each.values.push_back(i);
+    for (tuning_parameter& each : parameters) each.values.emplace_back(i);
   const auto space = tuning_space::build(std::move(parameters), {});
   REQUIRE(space.ok());
   const std::uint64_t best = space.value().size() / 2 + 17;

@@ -145,7 +145,7 @@ TEST_CASE("transfer: of very many trials some stand for all, the best among them
   parameters[0].name = "a";
   parameters[1].name = "b";
   for (std::int64_t i = 0; i < 40; ++i)
-    for (tuning_parameter& each : parameters) each.values.push_back(i);
+    for (tuning_parameter& each : parameters) each.values.emplace_back(i);
   const tuning_space space = space_of(std::move(parameters));
   earlier_tuning from;
   for (std::int64_t a = 0; a < 40; ++a)

@@ -266,7 +266,7 @@ recording valley() {
   const char* const names[] = {"x", "y", "tile", "method"};
   for (std::size_t i = 0; i < 4; ++i) {
     parameters[i].name = names[i];
-    for (const std::int64_t each : values[i]) parameters[i].values.push_back(each);
+    for (const std::int64_t each : values[i]) parameters[i].values.emplace_back(each);
   }
   std::vector<recorded_trial> lines;
   for (std::uint16_t x = 0; x < 5; ++x)

@@ -54,7 +54,7 @@ std::set<tuning_point> filtered(const std::vector<tuning_parameter>& parameters,
           value = condition::apply(node.what, each.written_as(), of(node.a),
                                    of(node.b), of(node.c));
         }
-        values.push_back(value);
+        values.emplace_back(value);
       }
       fits = fits && values.back() != 0;
     }
@@ -96,7 +96,7 @@ TEST_CASE("tuning_space: random spaces hold what filtering the product leaves") 
       one.name = std::string(1, static_cast<char>('a' + i));
       const unsigned count = 1 + below(5);
       for (unsigned v = 0; v < count; ++v)
-        one.values.push_back(static_cast<std::int64_t>(1 + (v * 3 + i) % 8));
+        one.values.emplace_back(static_cast<std::int64_t>(1 + (v * 3 + i) % 8));
       parameters.push_back(one);
     }
     std::vector<std::string> texts;
@@ -150,7 +150,7 @@ TEST_CASE("tuning_space: two billion points cost nothing") {
   for (int i = 0; i < 12; i += 2) {
     const std::string a = "a" + std::to_string(i), b = "b" + std::to_string(i);
     std::vector<tuning_value> values;
-    for (std::int64_t v = 1; v <= 16; ++v) values.push_back(v);
+    for (std::int64_t v = 1; v <= 16; ++v) values.emplace_back(v);
     parameters.push_back({a, values});
     parameters.push_back({b, values});
     texts.push_back(a + " <= " + b);
