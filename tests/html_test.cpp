@@ -54,7 +54,7 @@ std::string element(const std::string& page, const std::string& id) {
 TEST_CASE("html: hostile words end nothing") {
   record bad = told(evil, evil, outcome::wrong);
   bad.of.task = bad.of.model = bad.of.skill = bad.of.path = evil;
-  bad.device = bad.speed = bad.reason = evil;
+  bad.device = bad.speed = bad.reason = bad.log = evil;
   bad.chosen.emplace_back(evil, 1);
   finding f;
   f.kind = code::wrong_value;
@@ -126,6 +126,20 @@ TEST_CASE("html: sources stand once, and a long one is cut") {
   CHECK(data.size() < 70'000);
   CHECK(element(page_of(all), "data").find("\"sources\":{}") !=
         std::string::npos);
+}
+
+TEST_CASE("html: logs stand in the page until there are too many") {
+  record first = told("a", arm_with, outcome::does_not_compile);
+  first.log = "float32:\ncandidate.cu(1): error: <b>\n";
+  record second = first;
+  second.of.id = "b";
+  html_limits few;
+  few.all_log_bytes = first.log.size();
+  const std::string page =
+      html_report(std::vector{first, second}, {}, {}, few);
+  const std::string details = element(page, "details");
+  CHECK(times(details, "\\u003cb\\u003e") == 1);
+  CHECK(times(details, "left out here: the record has it") == 1);
 }
 
 TEST_CASE("html: outputs without a name of their own get one") {
