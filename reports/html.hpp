@@ -227,7 +227,7 @@ class word_list {
   json sources = json::object(), roofs = json::array();
   std::set<std::string> devices, ids;
   std::map<std::string, std::size_t> speeds;
-  std::size_t source_bytes = 0, log_bytes = 0;
+  std::size_t source_bytes = 0, log_bytes = 0, roofs_in_all = 0;
   std::string lines;
   for (std::size_t i = 0; i < records.size(); ++i) {
     const record& one = records[i];
@@ -247,9 +247,10 @@ class word_list {
       outputs["tokens"].push_back(nullptr);
     outputs["reason"].push_back(one.reason.substr(0, 200));
     for (const timed_case& each : one.timings)
-      if (roofs.size() < limits.roofs)
-        if (json seen = html_text::under_roof(i, each); !seen.is_null())
-          roofs.push_back(std::move(seen));
+      if (json seen = html_text::under_roof(i, each); !seen.is_null()) {
+        ++roofs_in_all;
+        if (roofs.size() < limits.roofs) roofs.push_back(std::move(seen));
+      }
     devices.insert(one.device);
     ++speeds[one.speed.empty() ? "not measured" : one.speed];
     if (i > 0) lines += '\n';
@@ -289,6 +290,7 @@ class word_list {
   for (const effect& each : effects)
     data["effects"].push_back(json_text::write(each));
   data["roofs"] = std::move(roofs);
+  data["roofs_in_all"] = roofs_in_all;
   data["tuned"] = html_text::tuned_outputs(records, limits);
   data["tuned_in_all"] =
       std::count_if(records.begin(), records.end(),

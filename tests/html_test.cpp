@@ -164,6 +164,27 @@ TEST_CASE("html: what was not reported or measured is no number") {
         std::string::npos);
 }
 
+TEST_CASE("html: not more timed cases than are drawn, and all are counted") {
+  timed_case timed;
+  timed.bytes = 1e6;
+  timed.operations = 1e7;
+  timed.peak_bytes = 3e12;
+  timed.peak_operations = 6e13;
+  timed.samples.resize(20);
+  for (std::size_t i = 0; i < timed.samples.size(); ++i) {
+    timed.samples[i].nanoseconds = 1000;
+    timed.samples[i].round = i / 2;
+    timed.samples[i].of_baseline = i % 2 == 1;
+  }
+  std::vector<record> all{told("a", arm_with, outcome::correct)};
+  all[0].timings.assign(5, timed);
+  html_limits limits;
+  limits.roofs = 2;
+  const std::string page = html_report(all, {}, {}, limits);
+  CHECK(times(page, "\"intensity\":10.0") == 2);
+  CHECK(times(page, "\"roofs_in_all\":5,") == 1);
+}
+
 TEST_CASE("html: not more tuned outputs than are drawn, and all are counted") {
   std::vector<record> all(3, told("a", arm_with, outcome::correct));
   for (record& each : all) {

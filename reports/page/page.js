@@ -225,7 +225,7 @@ function Roofline() {
       dot(rows, { x: "intensity", y: "reached", r: 3, fill: (d) => colour(of(d)), fillOpacity: 0.7 })],
   });
   return html`<h2>Roofline</h2><figure><${Legend} /><div class="scroll"><${Picture} draw=${draw} label="Operations a second that timed cases reach, under the rates on paper of the device" /></div>
-    <p class="faint">A dot is a timed case of an output, a line what the device can do on paper: bytes of memory where it rises, arithmetic where it is level.</p></figure>`;
+    <p class="faint">A dot is a timed case of an output, a line what the device can do on paper: bytes of memory where it rises, arithmetic where it is level. ${data.roofs_in_all > rows.length && `Drawn are ${numbers(rows.length)} of ${numbers(data.roofs_in_all)} timed cases.`}</p></figure>`;
 }
 
 // ---- tuning ----------------------------------------------------------------
