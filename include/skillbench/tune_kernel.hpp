@@ -329,7 +329,7 @@ struct logarithms {
       return false;
     }
     if (!made.value().ok) {
-      const auto why = story::compile_findings(made.value(), type);
+      const auto why = compile_findings(made.value(), type);
       fail(told, name(outcome::does_not_compile),
            why.empty() ? "" : why.front().what);
       return false;

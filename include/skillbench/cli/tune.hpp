@@ -219,7 +219,8 @@ inline void put_correlation(json_text::json& into, const agreement& with) {
                        printable(all.unit)));
   out.line(fmt::format("{}, {} from seed {}; the best found as a share of the optimum",
                        asked.strategy,
-                       plural(static_cast<std::size_t>(asked.seeds), "search"),
+                       asked.seeds == 1 ? std::string("1 search")
+                                        : fmt::format("{} searches", asked.seeds),
                        asked.seed));
   if (before)
     for (const std::string& each :
