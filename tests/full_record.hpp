@@ -103,6 +103,8 @@ inline record full_record() {
   clock.sustained_mhz = 1700;
   clock.disagreements = 1;
   clock.verified_rows = 256;
+  clock.compared = 4096;
+  clock.not_compared = "w";
   clock.floor = 10.5;
   clock.bytes = 100;
   clock.operations = 7;

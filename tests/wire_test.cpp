@@ -279,6 +279,8 @@ TEST_CASE("wire: every field of a timing comes back") {
   told.told.sustained_mhz = 9;
   told.told.disagreements = 10;
   told.told.verified_rows = 11;
+  told.told.compared = 22;
+  told.told.not_compared = "nc";
   told.told.floor = 12;
   told.told.bytes = 13;
   told.told.operations = 14;
@@ -290,6 +292,8 @@ TEST_CASE("wire: every field of a timing comes back") {
   told.outputs.resize(1);
   told.outputs[0] = {1, 2, {{1, "bytes", 0}}};
   told.not_kept = 18;
+  told.afterwards.resize(1);
+  told.afterwards[0] = {3, 1, {{1, "more", 0}}};
   told.rates = {19, 20, 21};
   const auto answer = wire::decode<timing_report>(wire::encode(told));
   REQUIRE(answer);
@@ -297,6 +301,7 @@ TEST_CASE("wire: every field of a timing comes back") {
   CHECK(answer.value().outputs[0].outputs[0].bytes == "bytes");
   CHECK(answer.value().outputs[0].calls == 2);
   CHECK(answer.value().not_kept == 18);
+  CHECK(answer.value().afterwards.at(0).outputs[0].bytes == "more");
   CHECK(answer.value().rates.cache_bytes == 21);
 }
 

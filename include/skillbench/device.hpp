@@ -172,6 +172,9 @@ struct timed_kernel {
 };
 struct timing_request {
   timed_kernel candidate, baseline;  // no sets: no baseline
+  // The baseline's launches on the contents of each of the candidate's sets: run
+  // once, when the candidate is gone.
+  std::vector<job> afterwards;
   bool cold = true;                  // caches emptied before each call
   stopping limits;
   double sustained_seconds = 0;      // of calls back to back, afterwards
@@ -188,6 +191,7 @@ struct timing_report {
   timed_case told;                // without the case's name and floor
   std::vector<timed_output> outputs;
   std::uint64_t not_kept = 0;     // calls whose other bits found no room
+  std::vector<timed_output> afterwards;  // one for each that was asked for
   machine_rates rates;
 };
 

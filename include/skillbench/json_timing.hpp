@@ -47,6 +47,8 @@ inline json write(const timed_case& it) {
   }
   if (!it.no_metrics.empty()) made["no_metrics"] = it.no_metrics;
   made["verified_rows"] = it.verified_rows;
+  if (it.compared > 0) made["compared"] = it.compared;
+  if (!it.not_compared.empty()) made["not_compared"] = it.not_compared;
   made["timers_disagree"] = it.disagreements;
   if (it.sustained) made["sustained"] = *it.sustained;
   if (it.sustained_mhz) made["sustained_mhz"] = *it.sustained_mhz;
@@ -110,6 +112,8 @@ inline bool read(reader& in, const value& from, timed_case& into) {
   if (!read_real(in, from, "peak_bytes", into.peak_bytes) || !read_real(in, from, "peak_operations", into.peak_operations) ||
       !read_text(in, from, "resident", into.resident, any_length) || !read_text(in, from, "no_metrics", into.no_metrics, any_length))
     return false;
+  if (!read_text(in, from, "not_compared", into.not_compared, any_length)) return false;
+  if (const value* const compared = from.find("compared"); !is_absent(compared) && !read_count(in, from, "compared", into.compared)) return false;
   if (const value* const metrics = from.find("metrics"); !is_absent(metrics)) {
     if (!in.object(*metrics, "metrics")) return false;
     for (const value& one : metrics->items) {

@@ -196,6 +196,8 @@ struct timed_case {
   std::optional<std::uint64_t> sustained_mhz;
   std::uint64_t disagreements = 0;    // samples whose two timers differ
   std::uint64_t verified_rows = 0;    // rows of timed outputs held to the reference
+  std::uint64_t compared = 0;         // elements held against the baseline's
+  std::string not_compared;           // why none are
   double floor = 0, bytes = 0, operations = 0;  // of the case
   double peak_bytes = 0, peak_operations = 0;   // a second, on paper
   std::vector<metric> metrics;

@@ -182,8 +182,8 @@ template <typename A, like<timed_case> T>
 void fields(A& with, T& it) {
   with(it.test_case, it.element_type, it.timer, it.why_not, it.baseline,
        it.device, it.stopped, it.cold, it.fake, it.samples, it.sustained,
-       it.sustained_mhz, it.disagreements, it.verified_rows, it.floor, it.bytes,
-       it.operations, it.peak_bytes, it.peak_operations, it.metrics,
+       it.sustained_mhz, it.disagreements, it.verified_rows, it.compared,
+       it.not_compared, it.floor, it.bytes, it.operations, it.peak_bytes, it.peak_operations, it.metrics,
        it.no_metrics, it.resident);
 }
 
@@ -192,8 +192,8 @@ void fields(A& with, T& it) { with(it.ptx, it.sets); }
 
 template <typename A, like<timing_request> T>
 void fields(A& with, T& it) {
-  with(it.candidate, it.baseline, it.cold, it.limits, it.sustained_seconds,
-       it.metrics);
+  with(it.candidate, it.baseline, it.afterwards, it.cold, it.limits,
+       it.sustained_seconds, it.metrics);
 }
 
 template <typename A, like<timed_output> T>
@@ -206,7 +206,7 @@ void fields(A& with, T& it) {
 
 template <typename A, like<timing_report> T>
 void fields(A& with, T& it) {
-  with(it.findings, it.told, it.outputs, it.not_kept, it.rates);
+  with(it.findings, it.told, it.outputs, it.not_kept, it.afterwards, it.rates);
 }
 
 struct job_list {
