@@ -113,18 +113,21 @@ TEST_CASE("time: a slowdown of 3% is seen on the stand-in, and no change is not"
   const kit::stand_in here("slowdown");
   const auto on = kit::worker();
   const ready both(*on);
-  const timed same = both.time(*on);
+  measuring how;
+  how.by = calls_by::one;
+  const timed same = both.time(*on, how);
   REQUIRE_MESSAGE(same.told.why_not.empty(), same.told.why_not);
   CHECK(same.findings.empty());
   CHECK(same.told.fake);
   CHECK(same.told.timer == "events");
   CHECK(same.told.baseline == "baseline.cu");
+  CHECK(same.told.code == "PTX: there is no cubin");
   CHECK_FALSE(same.told.stopped.empty());
   CHECK(same.told.verified_rows > 0);
   CHECK_FALSE(differs(speed_ratio(same.told)));
 
   here.ask("slow 1.03 ours\n");
-  const timed slower = both.time(*on);
+  const timed slower = both.time(*on, how);
   REQUIRE_MESSAGE(slower.told.why_not.empty(), slower.told.why_not);
   const centre ratio = speed_ratio(slower.told);
   CHECK(differs(ratio));
@@ -135,7 +138,9 @@ TEST_CASE("time: calls are A B B A, through sets of contents in turn") {
   const kit::stand_in here("order");
   const auto on = kit::worker();
   const ready both(*on);
-  const timed seen = both.time(*on);
+  measuring how;
+  how.by = calls_by::one;
+  const timed seen = both.time(*on, how);
   REQUIRE(seen.told.samples.size() >= 40);
   std::uint64_t sets = 0;
   for (std::size_t i = 0; i < seen.told.samples.size(); ++i) {
@@ -192,6 +197,49 @@ TEST_CASE("time: an output of any timed call is held to the reference") {
   on.spoil = nullptr;
   on.not_kept = 1;
   CHECK(both.time(on).told.why_not.find("other bits") != std::string::npos);
+}
+
+TEST_CASE("time: short calls are replayed as a graph where only events can be had, and the timer says so") {
+  const kit::stand_in here("graph");
+  const auto on = kit::worker();
+  const ready both(*on);
+  measuring how;
+  const auto seen = [&](calls_by by) {
+    how.by = by;
+    return both.time(*on, how);
+  };
+  const timed single = seen(calls_by::one);
+  REQUIRE_MESSAGE(single.told.why_not.empty(), single.told.why_not);
+  CHECK(single.told.timer == "events");
+  CHECK(single.told.calls == 1);
+  const timed shared = seen(calls_by::graph);
+  REQUIRE_MESSAGE(shared.told.why_not.empty(), shared.told.why_not);
+  CHECK(shared.findings.empty());
+  CHECK(shared.told.timer == "events around a graph of 4 calls (as asked)");
+  CHECK(shared.told.calls == timed_sets);
+  CHECK(shared.told.verified_rows == single.told.verified_rows);
+  CHECK(shared.told.compared == single.told.compared);
+  // The stand-in's clock: 2000 ns before a launch, 500 before the next of a graph.
+  const double saved = candidate_time(single.told).median - candidate_time(shared.told).median;
+  CHECK(saved == doctest::Approx(1500.0 * 3 / 4).epsilon(0.02));
+  CHECK(speed_ratio(shared.told).median == doctest::Approx(1).epsilon(0.01));
+  CHECK(seen(calls_by::automatic).told.timer.find("events around a graph of 4 calls (a call is shorter than 20 us") == 0);
+
+  here.ask("slow 100 ours\nslow 100 yardstick\n");
+  CHECK(seen(calls_by::automatic).told.timer == "events");
+
+  here.ask("graph 801\n");
+  const timed none = seen(calls_by::automatic);
+  CHECK(none.told.why_not.empty());
+  CHECK(none.told.timer.find("events, one call at a time: no graph can be made (cuStreamBeginCapture on the stream on GPU 0: CUDA_ERROR_NOT_SUPPORTED (801))") == 0);
+  CHECK(none.told.calls == 1);
+  CHECK(seen(calls_by::graph).told.why_not.find("CUDA_ERROR_NOT_SUPPORTED (801)") != std::string::npos);
+
+  // Each call of a graph is looked at.
+  here.ask("skip ours\n");
+  const timed idle = seen(calls_by::graph);
+  REQUIRE(idle.findings.size() == 1);
+  CHECK(idle.findings[0].kind == code::unwritten_output);
 }
 
 namespace {
@@ -255,6 +303,9 @@ TEST_CASE("time: an answer that is right only in the rows that are drawn is foun
   // Everywhere a little off, as another rounding is, and wrong in one element.
   const std::string row = std::to_string(unseen_row());
   const ready cheat(*on, of, source_of_rows("ours", "i == 8 * " + row + " + 5 ? x[i] + T(0.01f) : x[i]"));
+  measuring graphs;
+  graphs.by = calls_by::graph;
+  CHECK(cheat.time(*on, graphs).findings.size() == 1);
   const timed found = cheat.time(*on);
   REQUIRE(found.findings.size() == 1);
   CHECK(found.findings[0].kind == code::wrong_value);

@@ -241,8 +241,12 @@ TEST_CASE("wire: every field of a timing comes back") {
   asked.candidate.ptx = "p";
   asked.candidate.sets.resize(2);
   asked.candidate.sets[1].seed = 5;
+  asked.candidate.cubin = "c";
   asked.baseline.ptx = "b";
+  asked.afterwards.resize(1);
+  asked.afterwards[0].seed = 6;
   asked.cold = false;
+  asked.by = calls_by::graph;
   asked.limits = {3, 4, 0.25, 1.5};
   asked.sustained_seconds = 2.5;
   asked.metrics = {"m"};
@@ -251,7 +255,10 @@ TEST_CASE("wire: every field of a timing comes back") {
   REQUIRE(got);
   CHECK(wire::encode(got.value()) == request);
   CHECK(got.value().candidate.sets[1].seed == 5);
+  CHECK(got.value().candidate.cubin == "c");
+  CHECK(got.value().afterwards.at(0).seed == 6);
   CHECK(got.value().limits.noise == 0.25);
+  CHECK(got.value().by == calls_by::graph);
   CHECK(got.value().metrics == asked.metrics);
 
   timing_report told;
@@ -280,6 +287,8 @@ TEST_CASE("wire: every field of a timing comes back") {
   told.told.disagreements = 10;
   told.told.verified_rows = 11;
   told.told.compared = 22;
+  told.told.code = "cubin";
+  told.told.calls = 23;
   told.told.not_compared = "nc";
   told.told.floor = 12;
   told.told.bytes = 13;

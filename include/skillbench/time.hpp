@@ -43,6 +43,7 @@ namespace skillbench {
 struct measuring {
   bool wanted = true;      // where the device measures
   bool cold = true;
+  calls_by by = calls_by::automatic;
   double sustained_seconds = 0;
   stopping limits = {.seconds = 3};
   std::string test_case;   // a public one; "": the largest
@@ -188,6 +189,7 @@ struct traffic {
 
   timing_request request;
   request.cold = how.cold;
+  request.by = how.by;
   request.limits = how.limits;
   request.sustained_seconds = how.sustained_seconds;
   request.metrics = how.metrics;
@@ -196,6 +198,7 @@ struct traffic {
   for (const auto& [what, from, into] : {std::tuple(&ours, ours_seed, &request.candidate), std::tuple(&baseline, theirs_seed, &request.baseline)}) {
     if (what->made == nullptr) continue;
     into->ptx = what->made->ptx;
+    into->cubin = what->made->cubin;
     for (std::uint64_t set = 0; set < timed_sets; ++set) {
       auto planned = plan_case(*what->from, *what->chosen, *what->made, asked, of, type, seed_of(from, set));
       if (!planned) return not_done(planned.error().what);

@@ -114,6 +114,17 @@ class remote final : public device {
                      wire::encode(wire::text{ptx}), limits_.load, most_text);
   }
 
+  [[nodiscard]] result<done> load_image(const image& made) override {
+    loaded_.clear();
+    auto told = ask<wire::text>(wire::message::load_image, "load",
+                                wire::encode(wire::code{made.ptx, made.cubin}),
+                                limits_.load, most_text);
+    if (!told) return told.error();
+    loaded_ = std::move(told).value().held;
+    return done{};
+  }
+  [[nodiscard]] std::string loaded() const override { return loaded_; }
+
   [[nodiscard]] result<run_report> run(const job& asked) override {
     auto told = ask<run_report>(wire::message::run, "run",
                                 wire::encode(asked), limits_.run,
@@ -367,6 +378,7 @@ class remote final : public device {
   remote_limits limits_;
   std::string program_;
   wire::greeting_text greeting_;
+  std::string loaded_;
   std::optional<fault> ended_;
   double cpu_at_end_ = 0.0;
   bool killed_ = false;
