@@ -144,15 +144,14 @@ int run_launch(const kept_launch& todo, double overhead) {
     const launch_config& config = todo.config;
     const auto told = it().machine.launch(*one.in, one.entry, config.grid, config.block, todo.cluster, config.shared_bytes, todo.parameters);
     instructions = told.instructions;
+    if (told.how != stand_in::ending::fine) std::fprintf(stderr, "stand-in: %s\n", told.why.c_str());
     switch (told.how) {
       case stand_in::ending::fine: break;
       case stand_in::ending::illegal_address: it().sticky = illegal_address; break;
       case stand_in::ending::misaligned: it().sticky = misaligned_address; break;
       case stand_in::ending::trapped: it().sticky = launch_failed; break;
       case stand_in::ending::endless: it().hangs = true; break;
-      case stand_in::ending::not_supported:
-        std::fprintf(stderr, "stand-in: %s\n", told.why.c_str());
-        return 801;
+      case stand_in::ending::not_supported: return 801;
     }
   }
   it().now += (overhead + 10.0 * static_cast<double>(instructions)) * factor * wobble();
