@@ -221,6 +221,19 @@ TEST_CASE("cuda device: an ELF is whole when all that its tables name lies withi
   }
 }
 
+TEST_CASE("cuda device: a module of many variables does not get in the way of tensors") {
+  on_each("variables", [](device& on, bool) {
+    compile_request asked;
+    for (int i = 0; i < 300; ++i) asked.source += "__device__ int held_" + std::to_string(i) + " = 1;\n";
+    asked.source += kernels;
+    const auto made = on.compile(asked);
+    REQUIRE_MESSAGE(made, made.error().what);
+    REQUIRE(made.value().ok);
+    REQUIRE(on.load(made.value().ptx));
+    CHECK(is_doubled(on.run(asked_of("doubled")).value(), 1));
+  });
+}
+
 TEST_CASE("cuda device: guard bands, poison and inputs tell what a kernel did") {
   on_each("findings", [](device& on, bool) {
     REQUIRE(on.load(ptx()));
