@@ -102,6 +102,8 @@ TEST_CASE("cuda: a kernel is judged on the GPU, and the record says on which") {
   CHECK_MESSAGE(told.code == 0, told.trouble);
   CHECK(has(told.out, "\"device\":\"stand-in on the PTX machine\""));
   CHECK(has(told.out, "\"outcome\":\"faults\""));
+  CHECK(has(told.out, "\"gpu_isolation\":\""));
+  CHECK_FALSE(has(told.out, "\"gpu_isolation\":\"basic: asked for"));
   CHECK(has(told.out, "out_of_bounds"));
 }
 

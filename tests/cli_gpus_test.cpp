@@ -9,6 +9,8 @@
 #include <doctest/doctest.h>
 
 #include "copy_family.hpp"
+#include <skillbench/isolate.hpp>
+
 #include "stand_in_kit.hpp"
 
 using namespace skillbench;
@@ -100,6 +102,34 @@ TEST_CASE("gpus: a kernel that ends its worker costs that candidate, and the nex
   const auto next = all->make(std::make_unique<reading>());
   REQUIRE(next->load(two_kernels));
   CHECK(is_one(next->run(asked_of("ones"))));
+}
+
+TEST_CASE("gpus: a worker is shut in, and where the driver cannot live so it is not, which is said") {
+  const kit::stand_in here("doors");
+  const auto now = [&] {
+    const auto all = opened();
+    const auto on = all->make(std::make_unique<reading>());
+    CHECK(on->gpu_isolation().empty());
+    REQUIRE(on->load(two_kernels));
+    CHECK(is_one(on->run(asked_of("ones"))));
+    return on->gpu_isolation();
+  };
+  const std::string shut = now();
+  if (isolation_parts::filters_calls) CHECK(shut == "shut");
+  char path[] = "/tmp/skillbench_needed_XXXXXX";
+  const int file = ::mkstemp(path);
+  REQUIRE(file >= 0);
+  ::close(file);
+  here.ask("needs " + std::string(path) + "\n");
+  const std::string open = now();
+  if (shut == "shut") {
+    CHECK(open.find("basic: shut in, it does not work (the worker ") == 0);
+    CHECK(open.find("CUDA_ERROR_NOT_SUPPORTED (801)") != std::string::npos);
+  }
+  ::unlink(path);
+  const auto all = opened();
+  const auto on = all->make(std::make_unique<reading>());
+  CHECK_FALSE(on->load(two_kernels));  // not without either
 }
 
 TEST_CASE("gpus: a hang costs its candidate") {

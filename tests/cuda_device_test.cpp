@@ -163,6 +163,77 @@ TEST_CASE("cuda device: it compiles as the PTX machine does") {
   });
 }
 
+TEST_CASE("cuda device: machine code is loaded, PTX where that cannot be, and which is said") {
+  image made;
+  on_each("cubin", [&](device& on, bool real) {
+    compile_request asked;
+    asked.source = kernels;
+    asked.entries = {"doubled"};
+    CHECK(on.compile(asked).value().cubin.empty());
+    asked.cubin = true;
+    made = on.compile(asked).value();
+    REQUIRE(made.ok);
+    CHECK(cuda_text::whole_elf(made.cubin));
+    const job todo = asked_of(made.kernels.at(0).lowered);
+    const auto first = on.load_image(made);
+    REQUIRE_MESSAGE(first, first.error().what);
+    CHECK(on.loaded() == (real ? "cubin" : "PTX: the driver refuses the cubin, CUDA_ERROR_NO_BINARY_FOR_GPU (209)"));
+    CHECK(is_doubled(on.run(todo).value(), 1));
+    image cut = made;
+    cut.cubin.resize(cut.cubin.size() / 2);
+    REQUIRE(on.load_image(cut));
+    CHECK(on.loaded() == "PTX: the cubin is not whole");
+    CHECK(is_doubled(on.run(todo).value(), 1));
+    cut.cubin.clear();
+    REQUIRE(on.load_image(cut));
+    CHECK(on.loaded() == "PTX: there is no cubin");
+    cut.ptx.clear();
+    CHECK_FALSE(on.load_image(cut));
+    CHECK(on.loaded().empty());
+  });
+
+  const stand_in here("takes_cubin");
+  const std::string path = (here.folder / "kernels.ptx").string();
+  std::ofstream(path) << made.ptx;
+  here.ask("cubin " + path + "\n");
+  const auto on = worker();
+  image whole = made;
+  whole.ptx = "nobody reads this";
+  REQUIRE(on->load_image(whole));
+  CHECK(on->loaded() == "cubin");
+  CHECK(is_doubled(on->run(asked_of(made.kernels.at(0).lowered)).value(), 1));
+}
+
+TEST_CASE("cuda device: an ELF is whole when all that its tables name lies within it") {
+  using cuda_text::whole_elf;
+  compile_request asked;
+  asked.source = kernels;
+  asked.cubin = true;
+  const std::string code = device_compiler(tools()).compile(asked).value().cubin;
+  REQUIRE(whole_elf(code));
+  for (std::size_t size = 0; size < code.size(); size += size < 100 ? 1 : 97) CHECK_FALSE(whole_elf(code.substr(0, size)));
+  CHECK_FALSE(whole_elf(code.substr(0, code.size() - 1)));
+  for (const std::size_t at : {40u, 41u, 47u, 58u, 60u}) {
+    std::string other = code;
+    other[at] = static_cast<char>(other[at] ^ 0x7f);
+    if (at == 60) other[61] = 0x7f;
+    CHECK_FALSE(whole_elf(other));
+  }
+}
+
+TEST_CASE("cuda device: a module of many variables does not get in the way of tensors") {
+  on_each("variables", [](device& on, bool) {
+    compile_request asked;
+    for (int i = 0; i < 300; ++i) asked.source += "__device__ int held_" + std::to_string(i) + " = 1;\n";
+    asked.source += kernels;
+    const auto made = on.compile(asked);
+    REQUIRE_MESSAGE(made, made.error().what);
+    REQUIRE(made.value().ok);
+    REQUIRE(on.load(made.value().ptx));
+    CHECK(is_doubled(on.run(asked_of("doubled")).value(), 1));
+  });
+}
+
 TEST_CASE("cuda device: guard bands, poison and inputs tell what a kernel did") {
   on_each("findings", [](device& on, bool) {
     REQUIRE(on.load(ptx()));

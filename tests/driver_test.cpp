@@ -97,6 +97,7 @@ TEST_CASE("driver: our numbers and structures are the toolkit's") {
   same(of_function::dynamic_shared, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES);
   same(of_function::any_cluster, CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED);
   same(cuda::cluster_attribute, CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION);
+  same(cuda::relaxed_capture, CU_STREAM_CAPTURE_MODE_RELAXED);
   CHECK(sizeof(cuda::launch_config) == sizeof(CUlaunchConfig));
   CHECK(offsetof(cuda::launch_config, stream) == offsetof(CUlaunchConfig, hStream));
   CHECK(offsetof(cuda::launch_config, attribute_count) == offsetof(CUlaunchConfig, numAttrs));

@@ -104,6 +104,10 @@ inline record full_record() {
   clock.sustained_mhz = 1700;
   clock.disagreements = 1;
   clock.verified_rows = 256;
+  clock.compared = 4096;
+  clock.code = "PTX: there is no cubin";
+  clock.calls = 4;
+  clock.not_compared = "w";
   clock.floor = 10.5;
   clock.bytes = 100;
   clock.operations = 7;
@@ -113,7 +117,9 @@ inline record full_record() {
   clock.no_metrics = "y";
   clock.resident = "k: 2 CTAs";
   it.timings = {clock};
+  it.code = "cubin";
   it.isolation = "strict";
+  it.gpu_isolation = "shut";
   it.against_baseline = speedup{1.5, true};
   it.assertions = {{assertion::type::ptx_uses, "ptx_uses tensor_cores",
                     assertion_result::verdict::failed, "y"}};

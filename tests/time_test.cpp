@@ -55,6 +55,19 @@ struct ready {
     REQUIRE(made.ok);
     REQUIRE(their_image.ok);
   }
+  explicit ready(device& on, const family& other, const std::string& text) : of(other) {
+    excerpt from;
+    from.source = text;
+    ours = read_candidate(from, std::span(&of, 1), of);
+    from.source = of.baseline;
+    theirs = read_candidate(from, std::span(&of, 1), of);
+    REQUIRE(ours.found);
+    REQUIRE(theirs.found);
+    made = on.compile(plan_compile(*ours.found, chosen, element::f32)).value();
+    their_image = on.compile(plan_compile(*theirs.found, their_setting, element::f32)).value();
+    REQUIRE_MESSAGE(made.ok, made.log);
+    REQUIRE(their_image.ok);
+  }
   timed time(device& on, measuring how = {}) const {
     how.limits.fewest = 10;
     how.limits.most = 40;
@@ -68,6 +81,7 @@ struct telling : kit::copy_device {
   bool fake = false;
   std::uint64_t not_kept = 0;
   std::function<void(std::string&)> spoil;
+  std::function<void(std::vector<timed_output>&)> spoil_afterwards;
   bool measures() const override { return true; }
   result<timing_report> time(const timing_request& asked) override {
     timing_report told;
@@ -87,6 +101,8 @@ struct telling : kit::copy_device {
       if (spoil && set == 2) spoil(right.outputs[0].bytes);
       told.outputs.push_back({set, 5, std::move(right.outputs)});
     }
+    for (std::uint64_t set = 0; set < asked.afterwards.size(); ++set) told.afterwards.push_back({set, 1, ran(asked.afterwards[set]).outputs});
+    if (spoil_afterwards) spoil_afterwards(told.afterwards);
     return told;
   }
 };
@@ -97,18 +113,21 @@ TEST_CASE("time: a slowdown of 3% is seen on the stand-in, and no change is not"
   const kit::stand_in here("slowdown");
   const auto on = kit::worker();
   const ready both(*on);
-  const timed same = both.time(*on);
+  measuring how;
+  how.by = calls_by::one;
+  const timed same = both.time(*on, how);
   REQUIRE_MESSAGE(same.told.why_not.empty(), same.told.why_not);
   CHECK(same.findings.empty());
   CHECK(same.told.fake);
   CHECK(same.told.timer == "events");
   CHECK(same.told.baseline == "baseline.cu");
+  CHECK(same.told.code == "PTX: there is no cubin");
   CHECK_FALSE(same.told.stopped.empty());
   CHECK(same.told.verified_rows > 0);
   CHECK_FALSE(differs(speed_ratio(same.told)));
 
   here.ask("slow 1.03 ours\n");
-  const timed slower = both.time(*on);
+  const timed slower = both.time(*on, how);
   REQUIRE_MESSAGE(slower.told.why_not.empty(), slower.told.why_not);
   const centre ratio = speed_ratio(slower.told);
   CHECK(differs(ratio));
@@ -119,7 +138,9 @@ TEST_CASE("time: calls are A B B A, through sets of contents in turn") {
   const kit::stand_in here("order");
   const auto on = kit::worker();
   const ready both(*on);
-  const timed seen = both.time(*on);
+  measuring how;
+  how.by = calls_by::one;
+  const timed seen = both.time(*on, how);
   REQUIRE(seen.told.samples.size() >= 40);
   std::uint64_t sets = 0;
   for (std::size_t i = 0; i < seen.told.samples.size(); ++i) {
@@ -176,6 +197,166 @@ TEST_CASE("time: an output of any timed call is held to the reference") {
   on.spoil = nullptr;
   on.not_kept = 1;
   CHECK(both.time(on).told.why_not.find("other bits") != std::string::npos);
+}
+
+TEST_CASE("time: short calls are replayed as a graph where only events can be had, and the timer says so") {
+  const kit::stand_in here("graph");
+  const auto on = kit::worker();
+  const ready both(*on);
+  measuring how;
+  const auto seen = [&](calls_by by) {
+    how.by = by;
+    return both.time(*on, how);
+  };
+  const timed single = seen(calls_by::one);
+  REQUIRE_MESSAGE(single.told.why_not.empty(), single.told.why_not);
+  CHECK(single.told.timer == "events");
+  CHECK(single.told.calls == 1);
+  const timed shared = seen(calls_by::graph);
+  REQUIRE_MESSAGE(shared.told.why_not.empty(), shared.told.why_not);
+  CHECK(shared.findings.empty());
+  CHECK(shared.told.timer == "events around a graph of 4 calls (as asked)");
+  CHECK(shared.told.calls == timed_sets);
+  CHECK(shared.told.verified_rows == single.told.verified_rows);
+  CHECK(shared.told.compared == single.told.compared);
+  // The stand-in's clock: 2000 ns before a launch, 500 before the next of a graph.
+  const double saved = candidate_time(single.told).median - candidate_time(shared.told).median;
+  CHECK(saved == doctest::Approx(1500.0 * 3 / 4).epsilon(0.02));
+  CHECK(speed_ratio(shared.told).median == doctest::Approx(1).epsilon(0.01));
+  CHECK(seen(calls_by::automatic).told.timer.find("events around a graph of 4 calls (a call is shorter than 20 us") == 0);
+
+  here.ask("slow 100 ours\nslow 100 yardstick\n");
+  CHECK(seen(calls_by::automatic).told.timer == "events");
+
+  here.ask("graph 801\n");
+  const timed none = seen(calls_by::automatic);
+  CHECK(none.told.why_not.empty());
+  CHECK(none.told.timer.find("events, one call at a time: no graph can be made (cuStreamBeginCapture on the stream on GPU 0: CUDA_ERROR_NOT_SUPPORTED (801))") == 0);
+  CHECK(none.told.calls == 1);
+  CHECK(seen(calls_by::graph).told.why_not.find("CUDA_ERROR_NOT_SUPPORTED (801)") != std::string::npos);
+
+  // Each call of a graph is looked at.
+  here.ask("skip ours\n");
+  const timed idle = seen(calls_by::graph);
+  REQUIRE(idle.findings.size() == 1);
+  CHECK(idle.findings[0].kind == code::unwritten_output);
+}
+
+namespace {
+
+// `y` is `x`, as rows of 8; only one row of 3,000 is wrong, and then in one element.
+std::string source_of_rows(const std::string& called, const std::string& value) {
+  return "/* skillbench\n"
+         "{\"family\": \"copy\", \"entry\": \"" + called + "<{T}>\",\n"
+         " \"args\": [\"x\", \"y\", \"n\"], \"grid\": [\"(n + 31) / 32\"],\n"
+         " \"block\": [\"256\"], \"shared_bytes\": \"0\"}\n"
+         "*/\n"
+         "template <typename T>\n"
+         "__global__ void " + called + "(const T* x, T* y, int n) {\n"
+         "  int i = blockIdx.x * 256 + threadIdx.x;\n"
+         "  if (i < 8 * n) y[i] = " + value + ";\n"
+         "}\n";
+}
+
+constexpr std::int64_t copied_rows = 3000;
+
+family copies_of_rows() {
+  family made = kit::copy_family();
+  for (argument& each : made.arguments) {
+    if (each.kind == argument::type::integer) each.most = copied_rows;
+    else each.shape.push_back(kit::parsed("8"));
+  }
+  made.cases.resize(1);
+  made.cases[0].name = "rows";
+  made.cases[0].integers = {{"n", copied_rows}};
+  made.baseline = source_of_rows("yardstick", "x[i]");
+  return made;
+}
+
+// A row that no timed call's output is looked at in, by the seed of `ready::time`.
+std::int64_t unseen_row() {
+  const std::uint64_t drawn = mix(3, "rows of timed calls");
+  for (std::int64_t row = 0;; ++row) {
+    bool seen = false;
+    for (std::uint64_t set = 0; set < timed_sets; ++set) {
+      const auto rows = timing_words::drawn_rows(copied_rows, verified_rows, mix(drawn, set));
+      seen |= std::binary_search(rows.begin(), rows.end(), row);
+    }
+    if (!seen) return row;
+  }
+}
+
+}  // namespace
+
+TEST_CASE("time: an answer that is right only in the rows that are drawn is found by the baseline's") {
+  const kit::stand_in here("rows");
+  const auto on = kit::worker();
+  const family of = copies_of_rows();
+  const ready honest(*on, of, source_of_rows("ours", "x[i]"));
+  const timed fine = honest.time(*on);
+  REQUIRE_MESSAGE(fine.told.why_not.empty(), fine.told.why_not);
+  CHECK(fine.findings.empty());
+  CHECK(fine.told.compared == timed_sets * copied_rows * 8);
+  CHECK(fine.told.not_compared.empty());
+  CHECK(fine.told.verified_rows == timed_sets * verified_rows);
+
+  // Everywhere a little off, as another rounding is, and wrong in one element.
+  const std::string row = std::to_string(unseen_row());
+  const ready cheat(*on, of, source_of_rows("ours", "i == 8 * " + row + " + 5 ? x[i] + T(0.01f) : x[i]"));
+  measuring graphs;
+  graphs.by = calls_by::graph;
+  CHECK(cheat.time(*on, graphs).findings.size() == 1);
+  const timed found = cheat.time(*on);
+  REQUIRE(found.findings.size() == 1);
+  CHECK(found.findings[0].kind == code::wrong_value);
+  CHECK(found.findings[0].what.find("in a timed call: y[" + row + ", 5]") == 0);
+  CHECK(found.told.why_not == "the output of a timed call is wrong");
+}
+
+TEST_CASE("time: a baseline that is wrong accuses nobody, one that is missing is told") {
+  telling on;
+  const ready both(on);
+  on.spoil_afterwards = [](std::vector<timed_output>& all) { all[1].outputs[0].bytes[17] ^= 0x40; };
+  const timed seen = both.time(on);
+  CHECK(seen.findings.empty());
+  CHECK(seen.told.why_not.empty());
+  CHECK(seen.told.compared == timed_sets * 64);
+  on.spoil_afterwards = [](std::vector<timed_output>& all) { all.pop_back(); };
+  CHECK(both.time(on).told.why_not.find("the device gave no bytes of the baseline's") == 0);
+  on.spoil_afterwards = nullptr;
+  const timed alone = time_case({&*both.ours.found, &both.chosen, &both.made}, {}, both.of, both.of.cases.back(), element::f32, on, 3, {});
+  CHECK(alone.told.compared == 0);
+  CHECK(alone.told.not_compared == "there is no baseline");
+}
+
+TEST_CASE("time: the rows in which two outputs differ most, by three measures") {
+  using timing_words::differing_rows;
+  constexpr std::int64_t width = 4;
+  std::vector<float> ours(40 * width), theirs;
+  for (std::size_t i = 0; i < ours.size(); ++i) ours[i] = 100.0f + static_cast<float>(i);
+  for (std::size_t i = 0; i < width; ++i) ours[20 * width + i] = 1e-3f;
+  theirs = ours;
+  const auto bytes = [](const std::vector<float>& of) { return std::string_view(reinterpret_cast<const char*>(of.data()), of.size() * sizeof(float)); };
+  const auto rows = [&](std::size_t most) { return differing_rows(element::f32, bytes(ours), bytes(theirs), width, most).rows; };
+  CHECK(rows(8).empty());
+  CHECK(differing_rows(element::f32, bytes(ours), bytes(theirs), width, 8).compared == ours.size());
+  for (const std::size_t row : {3u, 4u, 5u, 6u}) ours[row * width] += 0.001f * static_cast<float>(row);
+  CHECK(rows(1) == std::vector<std::int64_t>{6});
+  CHECK(rows(2) == std::vector<std::int64_t>{5, 6});
+  ours[20 * width] = 2e-3f;  // little, and twice what it should be
+  CHECK(rows(1) == std::vector<std::int64_t>{6, 20});
+  ours[9 * width + 1] = NAN;
+  CHECK(rows(1) == std::vector<std::int64_t>{9});
+  ours[9 * width + 1] = HUGE_VALF;
+  theirs[9 * width + 1] = HUGE_VALF;
+  CHECK(rows(1) == std::vector<std::int64_t>{6, 20});
+  theirs[9 * width + 1] = -HUGE_VALF;
+  CHECK(rows(1) == std::vector<std::int64_t>{9});
+  theirs[9 * width + 1] = ours[9 * width + 1];
+  ours[7] = 0.0f;
+  theirs[7] = -0.0f;
+  CHECK(rows(40) == std::vector<std::int64_t>{3, 4, 5, 6, 20});
+  CHECK(timing_words::joined(std::vector<std::int64_t>{1, 4, 9}, std::vector<std::int64_t>{4, 7}) == std::vector<std::int64_t>{1, 4, 7, 9});
 }
 
 TEST_CASE("time: faster than physics is impossible_time, unless the clock is a fake") {

@@ -241,8 +241,12 @@ TEST_CASE("wire: every field of a timing comes back") {
   asked.candidate.ptx = "p";
   asked.candidate.sets.resize(2);
   asked.candidate.sets[1].seed = 5;
+  asked.candidate.cubin = "c";
   asked.baseline.ptx = "b";
+  asked.afterwards.resize(1);
+  asked.afterwards[0].seed = 6;
   asked.cold = false;
+  asked.by = calls_by::graph;
   asked.limits = {3, 4, 0.25, 1.5};
   asked.sustained_seconds = 2.5;
   asked.metrics = {"m"};
@@ -251,7 +255,10 @@ TEST_CASE("wire: every field of a timing comes back") {
   REQUIRE(got);
   CHECK(wire::encode(got.value()) == request);
   CHECK(got.value().candidate.sets[1].seed == 5);
+  CHECK(got.value().candidate.cubin == "c");
+  CHECK(got.value().afterwards.at(0).seed == 6);
   CHECK(got.value().limits.noise == 0.25);
+  CHECK(got.value().by == calls_by::graph);
   CHECK(got.value().metrics == asked.metrics);
 
   timing_report told;
@@ -279,6 +286,10 @@ TEST_CASE("wire: every field of a timing comes back") {
   told.told.sustained_mhz = 9;
   told.told.disagreements = 10;
   told.told.verified_rows = 11;
+  told.told.compared = 22;
+  told.told.code = "cubin";
+  told.told.calls = 23;
+  told.told.not_compared = "nc";
   told.told.floor = 12;
   told.told.bytes = 13;
   told.told.operations = 14;
@@ -290,6 +301,8 @@ TEST_CASE("wire: every field of a timing comes back") {
   told.outputs.resize(1);
   told.outputs[0] = {1, 2, {{1, "bytes", 0}}};
   told.not_kept = 18;
+  told.afterwards.resize(1);
+  told.afterwards[0] = {3, 1, {{1, "more", 0}}};
   told.rates = {19, 20, 21};
   const auto answer = wire::decode<timing_report>(wire::encode(told));
   REQUIRE(answer);
@@ -297,6 +310,7 @@ TEST_CASE("wire: every field of a timing comes back") {
   CHECK(answer.value().outputs[0].outputs[0].bytes == "bytes");
   CHECK(answer.value().outputs[0].calls == 2);
   CHECK(answer.value().not_kept == 18);
+  CHECK(answer.value().afterwards.at(0).outputs[0].bytes == "more");
   CHECK(answer.value().rates.cache_bytes == 21);
 }
 

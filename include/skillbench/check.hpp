@@ -611,7 +611,7 @@ inline constexpr std::int64_t most_partial_elements = 4 << 20;
                  "the family `" + asked.name + "` has no cases"};
 
   checked made;
-  const auto loaded = on.load(compiled.ptx);
+  const auto loaded = on.load_image(compiled);
   if (!loaded) {
     if (!leaves_unjudged(loaded.error().why)) return loaded.error();
     made.unjudged_why = loaded.error().what;
@@ -764,7 +764,7 @@ struct counted_case {
   }
   job& todo = planned.value().asked;
   todo.counters = true;
-  if (const auto loaded = on.load(compiled.ptx); !loaded) {
+  if (const auto loaded = on.load_image(compiled); !loaded) {
     made.missing = loaded.error().what;
     return made;
   }

@@ -512,12 +512,24 @@ class cached_device final : public device {
   [[nodiscard]] std::string isolation() const override {
     return on_->isolation();
   }
+  [[nodiscard]] std::string gpu_isolation() const override {
+    return on_->gpu_isolation();
+  }
   [[nodiscard]] result<image> compile(const compile_request& asked) override {
-    return cache_.compile(asked, *on_);
+    compile_request whole = asked;
+    whole.cubin = asked.cubin || on_->takes_cubin();
+    return cache_.compile(whole, *on_);
   }
   [[nodiscard]] result<done> load(const std::string& ptx) override {
     return on_->load(ptx);
   }
+  [[nodiscard]] result<done> load_image(const image& made) override {
+    return on_->load_image(made);
+  }
+  [[nodiscard]] bool takes_cubin() const override {
+    return on_->takes_cubin();
+  }
+  [[nodiscard]] std::string loaded() const override { return on_->loaded(); }
   [[nodiscard]] result<run_report> run(const job& asked) override {
     return on_->run(asked);
   }

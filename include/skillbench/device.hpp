@@ -34,6 +34,7 @@ struct compile_request {
   std::vector<std::string> entries;
   std::string target = "sm_90a";
   bool line_info = true;             // .loc lines in the PTX
+  bool cubin = false;                // machine code as well, for a GPU
 };
 
 struct kernel_image {
@@ -50,6 +51,7 @@ struct image {
   std::string log;         // NVRTC's and ptxas', capped
   bool log_cut = false;
   bool gave_up = false;    // out of memory, say: no last word on the source
+  std::string cubin;       // what ptxas made of it, where that was asked for
   std::vector<kernel_image> kernels;  // same order as the entries asked for
   double cpu_seconds = 0.0;
 };
@@ -167,12 +169,16 @@ struct run_report {
 // `sets` are the same launches on other contents each; calls go through them in
 // turn, so that no call meets what the one before it left.
 struct timed_kernel {
-  std::string ptx;
+  std::string ptx, cubin;
   std::vector<job> sets;
 };
 struct timing_request {
   timed_kernel candidate, baseline;  // no sets: no baseline
-  bool cold = true;                  // caches emptied before each call
+  // The baseline's launches on the contents of each of the candidate's sets: run
+  // once, when the candidate is gone.
+  std::vector<job> afterwards;
+  bool cold = true;                  // caches emptied before each sample
+  calls_by by = calls_by::automatic;
   stopping limits;
   double sustained_seconds = 0;      // of calls back to back, afterwards
   std::vector<std::string> metrics;  // counted in a run of their own
@@ -188,6 +194,7 @@ struct timing_report {
   timed_case told;                // without the case's name and floor
   std::vector<timed_output> outputs;
   std::uint64_t not_kept = 0;     // calls whose other bits found no room
+  std::vector<timed_output> afterwards;  // one for each that was asked for
   machine_rates rates;
 };
 
@@ -199,6 +206,14 @@ class device {
   [[nodiscard]] virtual result<image> compile(const compile_request&) = 0;
   // Makes `ptx` the module that the next runs use.
   [[nodiscard]] virtual result<done> load(const std::string& ptx) = 0;
+  // The same of all that a compiler made. What runs machine code takes that, and
+  // PTX where it cannot; `loaded` says which and why.
+  [[nodiscard]] virtual result<done> load_image(const image& made) {
+    return load(made.ptx);
+  }
+  [[nodiscard]] virtual bool takes_cubin() const { return false; }
+  // "cubin", or "PTX: " and why; "" where there is no choice.
+  [[nodiscard]] virtual std::string loaded() const { return {}; }
   [[nodiscard]] virtual result<run_report> run(const job&) = 0;
   // Runs the first of `jobs` and as many of the next as it likes, and tells of
   // each in order; the caller asks again for the others. What sleeps between
@@ -212,6 +227,8 @@ class device {
   // How the process that reads hostile text is shut in: "strict", or "basic:" and
   // what is lacking; "" for none.
   [[nodiscard]] virtual std::string isolation() const { return {}; }
+  // The same of the process that owns a GPU: "shut", or "basic:" and why.
+  [[nodiscard]] virtual std::string gpu_isolation() const { return {}; }
   // False: what it says of time is nothing.
   [[nodiscard]] virtual bool measures() const { return false; }
   // Alone on the device for as long as it takes.

@@ -351,6 +351,8 @@ inline void measure(record& told, const candidate& asked,
     return judge(told, *read.found, built.value().images, *asked, on, how);
   }();
   if (!judged) return judged.error();
+  told.code = on.loaded();
+  told.gpu_isolation = on.gpu_isolation();
   count(told, *read.found, built.value().images, *asked, on, how);
 
   told.speed = "not measured: " + (told.what == outcome::correct

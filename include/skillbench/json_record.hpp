@@ -111,6 +111,7 @@ inline json write(const record& it) {
   made["skillbench"] = it.skillbench_version;
   made["device"] = it.device;
   if (!it.isolation.empty()) made["isolation"] = it.isolation;
+  if (!it.gpu_isolation.empty()) made["gpu_isolation"] = it.gpu_isolation;
   made["seed"] = it.seed;
   put(made, "key", it.key);
   put(made, "same_as", it.same_as);
@@ -135,6 +136,7 @@ inline json write(const record& it) {
       made["counters"].push_back(write(one));
     put(made, "not_counted", it.not_counted);
   }
+  if (!it.code.empty()) made["code"] = it.code;
   if (!it.timings.empty()) {
     made["timings"] = json::array();
     for (const timed_case& one : it.timings)
@@ -269,6 +271,7 @@ inline bool read_record(reader& in, const value& from, record& into) {
       !read_text(in, from, "skillbench", into.skillbench_version) ||
       !read_text(in, from, "device", into.device) ||
       !read_text(in, from, "isolation", into.isolation) ||
+      !read_text(in, from, "gpu_isolation", into.gpu_isolation, any_length) ||
       !read_count(in, from, "seed", into.seed) ||
       !read_text(in, from, "key", into.key) ||
       !read_text(in, from, "same_as", into.same_as) ||
@@ -280,6 +283,7 @@ inline bool read_record(reader& in, const value& from, record& into) {
       !read_all(in, from, "kernels", into.kernels) ||
       !read_all(in, from, "cases", into.cases) ||
       !read_text(in, from, "speed", into.speed, any_length) ||
+      !read_text(in, from, "code", into.code, any_length) ||
       !read_all(in, from, "timings", into.timings) ||
       !read_speedup(in, from, into.against_baseline) ||
       !read_all(in, from, "assertions", into.assertions))

@@ -32,6 +32,8 @@ inline json write(const timed_case& it) {
   if (!it.why_not.empty()) made["not_measured"] = it.why_not;
   if (it.fake) made["stand_in"] = true;
   if (!it.timer.empty()) made["timer"] = it.timer;
+  if (it.calls != 1) made["calls"] = it.calls;
+  if (!it.code.empty()) made["code"] = it.code;
   made["caches"] = it.cold ? "cold" : "hot";
   if (!it.baseline.empty()) made["baseline"] = it.baseline;
   if (!it.stopped.empty()) made["stopped"] = it.stopped;
@@ -47,6 +49,8 @@ inline json write(const timed_case& it) {
   }
   if (!it.no_metrics.empty()) made["no_metrics"] = it.no_metrics;
   made["verified_rows"] = it.verified_rows;
+  if (it.compared > 0) made["compared"] = it.compared;
+  if (!it.not_compared.empty()) made["not_compared"] = it.not_compared;
   made["timers_disagree"] = it.disagreements;
   if (it.sustained) made["sustained"] = *it.sustained;
   if (it.sustained_mhz) made["sustained_mhz"] = *it.sustained_mhz;
@@ -110,6 +114,10 @@ inline bool read(reader& in, const value& from, timed_case& into) {
   if (!read_real(in, from, "peak_bytes", into.peak_bytes) || !read_real(in, from, "peak_operations", into.peak_operations) ||
       !read_text(in, from, "resident", into.resident, any_length) || !read_text(in, from, "no_metrics", into.no_metrics, any_length))
     return false;
+  if (!read_text(in, from, "code", into.code, any_length)) return false;
+  if (const value* const calls = from.find("calls"); !is_absent(calls) && !read_count(in, from, "calls", into.calls)) return false;
+  if (!read_text(in, from, "not_compared", into.not_compared, any_length)) return false;
+  if (const value* const compared = from.find("compared"); !is_absent(compared) && !read_count(in, from, "compared", into.compared)) return false;
   if (const value* const metrics = from.find("metrics"); !is_absent(metrics)) {
     if (!in.object(*metrics, "metrics")) return false;
     for (const value& one : metrics->items) {

@@ -115,6 +115,7 @@ struct record {
   std::string skillbench_version = version;
   std::string device;
   std::string isolation;  // of the worker: "strict", or what it lacks
+  std::string gpu_isolation;  // of the GPU's: "shut", or what it lacks
   std::uint64_t seed = 0;
   std::string key;                // of all that decides the verdict, see key.hpp
   std::string same_as;            // id of the sample that was judged, when this
@@ -132,6 +133,7 @@ struct record {
   std::vector<counted_launch> counters;  // of one public case, when asked for
   std::string not_counted = "not measured";  // why some or all are absent; ""
                                              // when none is
+  std::string code;  // what a GPU loaded: "cubin", or "PTX: " and why
   std::vector<timed_case> timings;  // of correct ones, on a GPU
   std::string speed;                // in words, or "not measured: no GPU"
   std::optional<speedup> against_baseline;  // when there is a time

@@ -7,15 +7,23 @@
 //         timed call has other contents than the one before, and its output is
 //         held to the reference in `verified_rows` rows, chosen by a seed that no
 //         kernel can see, after the call. The baseline works on contents of its
-//         own, so that its memory holds no answer.
+//         own, so that its memory holds no answer. When the candidate is gone it
+//         runs on the candidate's as well, and every element of the two is
+//         compared: the rows that differ most are held to the reference too. So
+//         no bound is needed that two roundings must keep to, and a baseline
+//         that is wrong somewhere accuses nobody.
 // Errors  Nothing here is a fault of the candidate's unless a finding says so. A
 //         device that cannot measure leaves `why_not`.
 
 #include <algorithm>
+#include <array>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -35,6 +43,7 @@ namespace skillbench {
 struct measuring {
   bool wanted = true;      // where the device measures
   bool cold = true;
+  calls_by by = calls_by::automatic;
   double sustained_seconds = 0;
   stopping limits = {.seconds = 3};
   std::string test_case;   // a public one; "": the largest
@@ -43,6 +52,7 @@ struct measuring {
 
 inline constexpr std::uint64_t timed_sets = 4;
 inline constexpr std::int64_t verified_rows = 256;
+inline constexpr std::size_t suspect_rows = 32;  // by each measure
 
 // A candidate compiled for one element type, with its setting.
 struct built {
@@ -71,6 +81,65 @@ namespace timing_words {
     if (at == made.end() || *at != row) made.insert(at, row);
   }
   return made;
+}
+
+// Two outputs of the same inputs, as bytes: how many elements were held against
+// each other, and the rows in which they differ most.
+struct tensor_difference {
+  std::uint64_t compared = 0;
+  std::vector<std::int64_t> rows;  // each once, in order
+};
+
+// A row is as far off as its worst element: by the difference itself, by its share
+// of the element, and by its share of the row's largest. A value that is not finite
+// and is not met by its equal is off by more than any number.
+[[nodiscard]] inline tensor_difference differing_rows(element type, std::string_view ours, std::string_view theirs, std::int64_t width, std::size_t most) {
+  const std::size_t row_bytes = static_cast<std::size_t>(width) * size_of(type);
+  const std::size_t rows = std::min(ours.size(), theirs.size()) / row_bytes;
+  tensor_difference made;
+  made.compared = rows * static_cast<std::uint64_t>(width);
+  std::array<std::vector<std::pair<double, std::int64_t>>, 3> worst;
+  std::vector<double> a(static_cast<std::size_t>(width)), b(a.size());
+  for (std::size_t row = 0; row < rows; ++row) {
+    const auto left = ours.substr(row * row_bytes, row_bytes), right = theirs.substr(row * row_bytes, row_bytes);
+    if (left == right) continue;
+    (void)decode(type, std::as_bytes(std::span(left)), a);
+    (void)decode(type, std::as_bytes(std::span(right)), b);
+    double gap = 0, share = 0, largest_of_row = 0;
+    for (std::size_t i = 0; i < a.size(); ++i) {
+      if (std::isfinite(b[i])) largest_of_row = std::max(largest_of_row, std::abs(b[i]));
+      if (a[i] == b[i] || (std::isnan(a[i]) && std::isnan(b[i]))) continue;
+      const double apart = std::isfinite(a[i]) && std::isfinite(b[i]) ? std::abs(a[i] - b[i]) : HUGE_VAL;
+      gap = std::max(gap, apart);
+      share = std::max(share, b[i] == 0 || apart == HUGE_VAL ? HUGE_VAL : apart / std::abs(b[i]));
+    }
+    if (gap == 0) continue;  // zeros of two signs
+    const double of_row = largest_of_row > 0 ? gap / largest_of_row : HUGE_VAL;
+    const double by[] = {gap, share, of_row};
+    for (std::size_t m = 0; m < worst.size(); ++m) worst[m].emplace_back(by[m], static_cast<std::int64_t>(row));
+  }
+  for (auto& each : worst) {
+    const std::size_t some = std::min(most, each.size());
+    std::partial_sort(each.begin(), each.begin() + static_cast<std::ptrdiff_t>(some), each.end(), [](const auto& x, const auto& y) { return x.first > y.first || (x.first == y.first && x.second < y.second); });
+    for (std::size_t i = 0; i < some; ++i) made.rows.push_back(each[i].second);
+  }
+  std::sort(made.rows.begin(), made.rows.end());
+  made.rows.erase(std::unique(made.rows.begin(), made.rows.end()), made.rows.end());
+  return made;
+}
+
+// Both lists, each row once.
+[[nodiscard]] inline std::vector<std::int64_t> joined(std::span<const std::int64_t> some, std::span<const std::int64_t> more) {
+  std::vector<std::int64_t> made;
+  std::set_union(some.begin(), some.end(), more.begin(), more.end(), std::back_inserter(made));
+  return made;
+}
+
+// The bytes of a tensor by its name; null where there are none.
+[[nodiscard]] inline const std::string* bytes_of(const job& asked, std::span<const output_bytes> given, const std::string& tensor) {
+  for (const output_bytes& each : given)
+    if (asked.buffers[static_cast<std::size_t>(each.buffer)].name == tensor) return &each.bytes;
+  return nullptr;
 }
 
 }  // namespace timing_words
@@ -120,6 +189,7 @@ struct traffic {
 
   timing_request request;
   request.cold = how.cold;
+  request.by = how.by;
   request.limits = how.limits;
   request.sustained_seconds = how.sustained_seconds;
   request.metrics = how.metrics;
@@ -128,6 +198,7 @@ struct traffic {
   for (const auto& [what, from, into] : {std::tuple(&ours, ours_seed, &request.candidate), std::tuple(&baseline, theirs_seed, &request.baseline)}) {
     if (what->made == nullptr) continue;
     into->ptx = what->made->ptx;
+    into->cubin = what->made->cubin;
     for (std::uint64_t set = 0; set < timed_sets; ++set) {
       auto planned = plan_case(*what->from, *what->chosen, *what->made, asked, of, type, seed_of(from, set));
       if (!planned) return not_done(planned.error().what);
@@ -135,7 +206,15 @@ struct traffic {
       into->sets.push_back(std::move(planned.value().asked));
     }
   }
-  if (baseline.made != nullptr) made.told.baseline = "baseline.cu";
+  if (baseline.made != nullptr) {
+    made.told.baseline = "baseline.cu";
+    for (std::uint64_t set = 0; set < timed_sets; ++set) {
+      auto planned = plan_case(*baseline.from, *baseline.chosen, *baseline.made, asked, of, type, seed_of(ours_seed, set));
+      if (!planned) return not_done(planned.error().what);
+      if (!planned.value().refused.empty()) return not_done(planned.value().refused.front().what);
+      request.afterwards.push_back(std::move(planned.value().asked));
+    }
+  }
 
   auto measured = on.time(request);
   if (!measured) return not_done(measured.error().what);
@@ -145,6 +224,8 @@ struct traffic {
   made.told.test_case = of.name;
   made.told.element_type = name(type);
   made.told.baseline = held_against;
+  made.told.verified_rows = made.told.compared = 0;
+  made.told.not_compared = baseline.made == nullptr ? "there is no baseline" : "";
   const auto tell = [&](finding each) {
     each.test_case = of.name;
     each.element_type = name(type);
@@ -168,14 +249,22 @@ struct traffic {
     for (const argument& output : asked.arguments) {
       if (output.kind != argument::type::output) continue;
       const job& todo = request.candidate.sets[each.set];
-      const auto given = std::find_if(each.outputs.begin(), each.outputs.end(), [&](const output_bytes& one) {
-        return todo.buffers[static_cast<std::size_t>(one.buffer)].name == output.name;
-      });
+      const std::string* const given = timing_words::bytes_of(todo, each.outputs, output.name);
       const auto shape = shape_of(output, of);
-      if (given == each.outputs.end() || !shape) return not_done("the device gave no bytes for output `" + output.name + "` of a timed call");
-      const std::int64_t rows = shape.value().elements / std::max<std::int64_t>(shape.value().width(), 1);
-      const auto picked = timing_words::drawn_rows(rows, verified_rows, mix(drawn, each.set));
-      auto verdict = judge_rows(asked, of, output, type, seed_of(ours_seed, each.set), given->bytes, picked);
+      if (given == nullptr || !shape) return not_done("the device gave no bytes for output `" + output.name + "` of a timed call");
+      const std::int64_t width = std::max<std::int64_t>(shape.value().width(), 1);
+      auto picked = timing_words::drawn_rows(shape.value().elements / width, verified_rows, mix(drawn, each.set));
+      if (baseline.made != nullptr) {
+        const std::string* theirs = nullptr;
+        for (const timed_output& right : report.afterwards)
+          if (right.set == each.set) theirs = timing_words::bytes_of(request.afterwards[each.set], right.outputs, output.name);
+        if (theirs == nullptr || theirs->size() != given->size())
+          return not_done("the device gave no bytes of the baseline's to hold output `" + output.name + "` of a timed call against");
+        const auto apart = timing_words::differing_rows(type, *given, *theirs, width, suspect_rows);
+        made.told.compared += apart.compared;
+        picked = timing_words::joined(picked, apart.rows);
+      }
+      auto verdict = judge_rows(asked, of, output, type, seed_of(ours_seed, each.set), *given, picked);
       if (!verdict) return not_done(verdict.error().what);
       made.told.verified_rows += picked.size();
       if (!verdict.value().wrong) continue;

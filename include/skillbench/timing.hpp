@@ -35,6 +35,21 @@ struct timed_sample {
   bool operator==(const timed_sample&) const = default;
 };
 
+// How calls are handed to a GPU. One at a time, behind a kernel that holds the
+// stream until all is queued; or a call of each set of contents as one graph, so
+// that what the events between them cost is shared. `automatic`: the graph where
+// no kernel records can be had and a call is shorter than `short_call` by events.
+enum class calls_by : std::uint8_t { automatic = 0, one = 1, graph = 2 };
+inline constexpr double short_call = 20'000;
+[[nodiscard]] constexpr const char* words(calls_by way) noexcept {
+  switch (way) {
+    case calls_by::automatic: return "auto";
+    case calls_by::one: return "calls";
+    case calls_by::graph: return "graph";
+  }
+  return "unknown";
+}
+
 // How long to go on.
 struct stopping {
   std::uint64_t fewest = 10;    // rounds
@@ -185,6 +200,8 @@ struct metric {
 // What a device answers to one timing, and what is kept of it.
 struct timed_case {
   std::string test_case, element_type;
+  std::string code;      // what ran: "cubin", or "PTX: " and why
+  std::uint64_t calls = 1;  // of a sample, back to back; its time is their mean
   std::string timer;     // "CUPTI records", "events"; "" when nothing was timed
   std::string why_not;   // why not; "" when it was
   std::string baseline;  // what it was held against; "" for nothing
@@ -196,6 +213,8 @@ struct timed_case {
   std::optional<std::uint64_t> sustained_mhz;
   std::uint64_t disagreements = 0;    // samples whose two timers differ
   std::uint64_t verified_rows = 0;    // rows of timed outputs held to the reference
+  std::uint64_t compared = 0;         // elements held against the baseline's
+  std::string not_compared;           // why none are
   double floor = 0, bytes = 0, operations = 0;  // of the case
   double peak_bytes = 0, peak_operations = 0;   // a second, on paper
   std::vector<metric> metrics;

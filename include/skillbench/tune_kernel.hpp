@@ -476,7 +476,7 @@ struct logarithms {
     auto theirs = on.compile(plan_compile(*how.asked, b.chosen, type));
     if (!theirs) return theirs.error();
     // A device that times has loaded something before.
-    if (const auto loaded = on.load(ours.value().ptx); !loaded)
+    if (const auto loaded = on.load_image(ours.value()); !loaded)
       return loaded.error();
     const auto seen = tuning::sampled(
         a, how, {how.asked, &a.chosen, &ours.value()},

@@ -50,6 +50,7 @@ enum class message : std::uint32_t {
   trouble = 6,   // an answer: a fault
   time = 7,      // timing_request -> timing_report
   run_some = 8,  // job_list -> run_list
+  load_image = 9,  // code -> text: what was loaded
 };
 
 // The device's words, how its process is shut in, and the build that both ends
@@ -65,6 +66,9 @@ struct greeting_text {
 }
 [[nodiscard]] constexpr bool known(kernel_argument::type value) noexcept {
   return value <= kernel_argument::type::tensor_map;
+}
+[[nodiscard]] constexpr bool known(calls_by value) noexcept {
+  return value <= calls_by::graph;
 }
 // Every other one can tell its values' names.
 template <typename E>
@@ -97,7 +101,7 @@ void fields(A& with, T& it) {
 
 template <typename A, like<compile_request> T>
 void fields(A& with, T& it) {
-  with(it.source, it.entries, it.target, it.line_info);
+  with(it.source, it.entries, it.target, it.line_info, it.cubin);
 }
 
 template <typename A, like<kernel_image> T>
@@ -108,7 +112,7 @@ void fields(A& with, T& it) {
 
 template <typename A, like<image> T>
 void fields(A& with, T& it) {
-  with(it.ok, it.ptx, it.log, it.log_cut, it.gave_up, it.kernels,
+  with(it.ok, it.ptx, it.log, it.log_cut, it.gave_up, it.cubin, it.kernels,
        it.cpu_seconds);
 }
 
@@ -182,18 +186,18 @@ template <typename A, like<timed_case> T>
 void fields(A& with, T& it) {
   with(it.test_case, it.element_type, it.timer, it.why_not, it.baseline,
        it.device, it.stopped, it.cold, it.fake, it.samples, it.sustained,
-       it.sustained_mhz, it.disagreements, it.verified_rows, it.floor, it.bytes,
-       it.operations, it.peak_bytes, it.peak_operations, it.metrics,
+       it.sustained_mhz, it.disagreements, it.verified_rows, it.compared,
+       it.not_compared, it.code, it.calls, it.floor, it.bytes, it.operations, it.peak_bytes, it.peak_operations, it.metrics,
        it.no_metrics, it.resident);
 }
 
 template <typename A, like<timed_kernel> T>
-void fields(A& with, T& it) { with(it.ptx, it.sets); }
+void fields(A& with, T& it) { with(it.ptx, it.cubin, it.sets); }
 
 template <typename A, like<timing_request> T>
 void fields(A& with, T& it) {
-  with(it.candidate, it.baseline, it.cold, it.limits, it.sustained_seconds,
-       it.metrics);
+  with(it.candidate, it.baseline, it.afterwards, it.cold, it.by, it.limits,
+       it.sustained_seconds, it.metrics);
 }
 
 template <typename A, like<timed_output> T>
@@ -206,7 +210,7 @@ void fields(A& with, T& it) {
 
 template <typename A, like<timing_report> T>
 void fields(A& with, T& it) {
-  with(it.findings, it.told, it.outputs, it.not_kept, it.rates);
+  with(it.findings, it.told, it.outputs, it.not_kept, it.afterwards, it.rates);
 }
 
 struct job_list {
@@ -229,6 +233,13 @@ struct text {
 };
 template <typename A, like<text> T>
 void fields(A& with, T& it) { with(it.held); }
+
+// What a GPU loads.
+struct code {
+  std::string ptx, cubin;
+};
+template <typename A, like<code> T>
+void fields(A& with, T& it) { with(it.ptx, it.cubin); }
 
 template <typename A, like<done> T>
 void fields(A&, T&) {}
@@ -491,7 +502,7 @@ template <typename Read>
   if (top.magic != magic || top.reserved != 0)
     return fault{reason::child_protocol, "a message does not start as one"};
   if (top.kind < static_cast<std::uint32_t>(message::greeting) ||
-      top.kind > static_cast<std::uint32_t>(message::run_some))
+      top.kind > static_cast<std::uint32_t>(message::load_image))
     return fault{reason::child_protocol, "a message is of no known kind"};
   if (top.length > std::min(most, most_frame_bytes))
     return fault{reason::child_protocol,

@@ -155,6 +155,16 @@ template <typename T>
       if (!wanted) return said<done>(asked.kind, wanted.error());
       return said(asked.kind, on.load(wanted.value().held));
     }
+    case wire::message::load_image: {
+      auto wanted = wire::decode<wire::code>(asked.payload());
+      if (!wanted) return said<done>(asked.kind, wanted.error());
+      image made;
+      made.ptx = std::move(wanted.value().ptx);
+      made.cubin = std::move(wanted.value().cubin);
+      const auto loaded = on.load_image(made);
+      if (!loaded) return said<done>(asked.kind, loaded.error());
+      return said(asked.kind, result<wire::text>(wire::text{on.loaded()}));
+    }
     case wire::message::run: {
       const auto wanted = wire::decode<job>(asked.payload());
       if (!wanted) return said<done>(asked.kind, wanted.error());

@@ -1,6 +1,5 @@
 // A stand-in for libcuda.so.1, for tests: the functions of the driver that the
-// program uses, on the PTX machine. It takes PTX where a GPU takes a cubin as
-// well, tells nothing of races, and its clock is a count of instructions: no
+// program uses, on the PTX machine. It takes PTX and refuses a cubin, tells nothing of races, and its clock is a count of instructions: no
 // time that it tells is a measurement.
 //
 // The file `control` beside the library, read anew at each use, asks for trouble,
@@ -11,6 +10,9 @@
 //   hang KERNEL           the launch never ends
 //   slow FACTOR KERNEL    the clock counts so many times the instructions
 //   skip KERNEL           the launch does nothing, and says that all is well
+//   graph STATUS          no graph can be made
+//   needs PATH            no launch is good where this file cannot be read
+//   cubin PATH            an ELF image is loaded, as the PTX in this file
 #include <dlfcn.h>
 #include <time.h>
 
@@ -18,6 +20,7 @@
 #include <cstdio>
 #include <cstring>
 #include <fstream>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -46,6 +49,14 @@ struct module_handle {
 struct event {
   double at = -1;  // nanoseconds of the count
 };
+// A launch with all it was given, as a graph keeps it.
+struct kept_launch {
+  function* of = nullptr;
+  launch_config config;
+  unsigned cluster[3] = {1, 1, 1};
+  std::vector<std::byte> parameters;
+};
+using graph = std::vector<kept_launch>;
 
 struct whole {
   std::mutex lock;
@@ -57,6 +68,7 @@ struct whole {
   bool hangs = false;
   double now = 1000;  // nanoseconds
   std::uint64_t count = 0;
+  graph* captured = nullptr;
 };
 whole& it() {
   static whole* const held = new whole;  // outlives every handler at exit
@@ -110,6 +122,40 @@ double wobble() {
   std::uint64_t x = ++it().count * 0x9e3779b97f4a7c15ull;
   x ^= x >> 29;
   return 1.0 + 2e-4 * (static_cast<double>(x >> 40) / static_cast<double>(1 << 24) - 0.5);
+}
+
+// The launch itself, under the lock; `overhead` nanoseconds of the count before it.
+int run_launch(const kept_launch& todo, double overhead) {
+  const function& one = *todo.of;
+  std::string status;
+  if (asked("hang", one.entry)) {
+    it().hangs = true;
+    return success;
+  }
+  if (asked("fail", one.entry, &status)) {
+    it().sticky = std::stoi(status);
+    return success;
+  }
+  if (asked("needs", "", &status) && !std::ifstream(status)) return 801;
+  double factor = 1;
+  if (asked("slow", one.entry, &status)) factor = std::stod(status);
+  std::uint64_t instructions = 1000;
+  if (!asked("skip", one.entry)) {
+    const launch_config& config = todo.config;
+    const auto told = it().machine.launch(*one.in, one.entry, config.grid, config.block, todo.cluster, config.shared_bytes, todo.parameters);
+    instructions = told.instructions;
+    if (told.how != stand_in::ending::fine) std::fprintf(stderr, "stand-in: %s\n", told.why.c_str());
+    switch (told.how) {
+      case stand_in::ending::fine: break;
+      case stand_in::ending::illegal_address: it().sticky = illegal_address; break;
+      case stand_in::ending::misaligned: it().sticky = misaligned_address; break;
+      case stand_in::ending::trapped: it().sticky = launch_failed; break;
+      case stand_in::ending::endless: it().hangs = true; break;
+      case stand_in::ending::not_supported: return 801;
+    }
+  }
+  it().now += (overhead + 10.0 * static_cast<double>(instructions)) * factor * wobble();
+  return success;
 }
 
 }  // namespace
@@ -166,8 +212,13 @@ int cuCtxSynchronize() {
 
 int cuModuleLoadDataEx(void** module, const void* image, unsigned, int*, void**) {
   return guarded([&]() -> int {
-    const std::string text(static_cast<const char*>(image));
-    if (text.starts_with("\x7f" "ELF")) return no_binary;
+    std::string text(static_cast<const char*>(image));
+    if (text.starts_with("\x7f" "ELF")) {
+      std::string path;
+      if (!asked("cubin", "", &path)) return no_binary;
+      std::ifstream in(path);
+      text.assign(std::istreambuf_iterator<char>(in), {});
+    }
     std::string why;
     auto made = std::make_unique<module_handle>();
     made->held = it().machine.load(text, why);
@@ -312,41 +363,51 @@ int cuLaunchKernelEx(const launch_config* config, void* which, void** values, vo
     const std::uint64_t ctas = std::uint64_t{cluster[0]} * cluster[1] * cluster[2];
     if (ctas == 0 || ctas > 16 || config->grid[0] % cluster[0] || config->grid[1] % cluster[1] || config->grid[2] % cluster[2]) return invalid_cluster;
 
+    kept_launch made{&one, *config, {cluster[0], cluster[1], cluster[2]}, {}};
+    for (std::size_t i = 0; i < facts->parameter_bytes.size(); ++i) {
+      made.parameters.resize(std::max(made.parameters.size(), facts->parameter_offsets[i] + facts->parameter_bytes[i]));
+      std::memcpy(made.parameters.data() + facts->parameter_offsets[i], values[i], facts->parameter_bytes[i]);
+    }
+    if (it().captured) {
+      it().captured->push_back(std::move(made));
+      return success;
+    }
+    return run_launch(made, 2000);
+  });
+}
+
+int cuStreamBeginCapture_v2(void*, int) {
+  return guarded([]() -> int {
     std::string status;
-    if (asked("hang", one.entry)) {
-      it().hangs = true;
-      return success;
-    }
-    if (asked("fail", one.entry, &status)) {
-      it().sticky = std::stoi(status);
-      return success;
-    }
-    double factor = 1;
-    if (asked("slow", one.entry, &status)) factor = std::stod(status);
-    std::uint64_t instructions = 1000;
-    if (!asked("skip", one.entry)) {
-      std::vector<std::byte> parameters;
-      for (std::size_t i = 0; i < facts->parameter_bytes.size(); ++i) {
-        parameters.resize(std::max(parameters.size(), facts->parameter_offsets[i] + facts->parameter_bytes[i]));
-        std::memcpy(parameters.data() + facts->parameter_offsets[i], values[i], facts->parameter_bytes[i]);
-      }
-      const auto told = it().machine.launch(*one.in, one.entry, config->grid, config->block, cluster, config->shared_bytes, parameters);
-      instructions = told.instructions;
-      switch (told.how) {
-        case stand_in::ending::fine: break;
-        case stand_in::ending::illegal_address: it().sticky = illegal_address; break;
-        case stand_in::ending::misaligned: it().sticky = misaligned_address; break;
-        case stand_in::ending::trapped: it().sticky = launch_failed; break;
-        case stand_in::ending::endless: it().hangs = true; break;
-        case stand_in::ending::not_supported:
-          std::fprintf(stderr, "stand-in: %s\n", told.why.c_str());
-          return 801;
-      }
-    }
-    it().now += (2000.0 + 10.0 * static_cast<double>(instructions)) * factor * wobble();
+    if (it().captured) return 901;
+    if (asked("graph", "", &status)) return std::stoi(status);
+    it().captured = new graph;
     return success;
   });
 }
+int cuStreamEndCapture(void*, void** made) {
+  return guarded([&]() -> int {
+    *made = std::exchange(it().captured, nullptr);
+    return *made ? success : 901;
+  });
+}
+int cuGraphInstantiateWithFlags(void** made, void* from, unsigned long long) {
+  return guarded([&] { *made = new graph(*static_cast<graph*>(from)); return success; });
+}
+int cuGraphLaunch(void* which, void*) {
+  return guarded([&]() -> int {
+    if (it().captured) return 900;
+    double overhead = 2000;
+    for (const kept_launch& each : *static_cast<graph*>(which)) {
+      const int said = run_launch(each, overhead);
+      if (said != success || it().sticky != success || it().hangs) return said;
+      overhead = 500;  // less between launches of a graph
+    }
+    return success;
+  });
+}
+int cuGraphExecDestroy(void* which) { delete static_cast<graph*>(which); return success; }
+int cuGraphDestroy(void* which) { delete static_cast<graph*>(which); return success; }
 
 int cuTensorMapEncodeTiled(tensor_map* map, int type, unsigned rank, void* at, const std::uint64_t* extents, const std::uint64_t* strides, const unsigned* box, const unsigned* steps,
                            int interleave, int swizzle, int, int fill) {

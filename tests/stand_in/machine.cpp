@@ -12,7 +12,7 @@ namespace stand_in {
 using namespace skillbench;
 
 namespace {
-constexpr std::size_t first_slot = 64;  // below: module variables
+constexpr std::size_t first_slot = 2048;  // below: module variables; headers of CUDA alone have hundreds
 constexpr std::uint64_t most_bytes = std::uint64_t{2} << 30;
 constexpr std::uint64_t most_instructions = 400'000'000;
 }  // namespace
@@ -138,6 +138,10 @@ machine::launched machine::launch(module_image& in, const std::string& entry, co
     return told;
   }
   const std::size_t variables = global.count();
+  if (variables >= first_slot) {
+    told = {ending::not_supported, "a module of " + std::to_string(variables) + " variables", 0};
+    return told;
+  }
   while (global.count() + 1 < first_slot) global.add({}, 0);
   for (std::size_t slot = first_slot; slot < held_->next; ++slot) {
     const auto found = held_->memory.find(slot);

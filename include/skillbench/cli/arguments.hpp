@@ -74,6 +74,7 @@ struct check_command {
   std::string test_case;  // to count; "": the largest that is run
   bool hot = false, no_time = false;
   double sustained = 0;
+  std::string timer = "auto";
   std::vector<std::string> metrics;
   bool json = false;
   cache_choice cache;
@@ -388,6 +389,13 @@ struct words {
         ->type_name("NAME");
     add_device(*to_check, check.device, check.isolation, check.seed);
     add_timing(*to_check, check.hot, check.no_time, check.sustained);
+    to_check
+        ->add_option("--timer", check.timer,
+                     "on a GPU: time calls one by one (calls), or several as a "
+                     "graph that is replayed (graph); auto takes a graph where a "
+                     "call is short and CUPTI gives no records")
+        ->type_name("HOW")
+        ->check(CLI::IsMember({"auto", "calls", "graph"}));
     to_check
         ->add_option("--metrics", check.metrics,
                      "on a GPU: counters by CUPTI's names, with commas")

@@ -273,6 +273,9 @@ inline void print_counters(const record& told, const excerpt* from,
            .count = {asked.counters, asked.test_case, true}};
   how.measure.wanted = !asked.no_time;
   how.measure.cold = !asked.hot;
+  how.measure.by = asked.timer == "graph"   ? calls_by::graph
+                   : asked.timer == "calls" ? calls_by::one
+                                            : calls_by::automatic;
   how.measure.sustained_seconds = asked.sustained;
   how.measure.test_case = asked.test_case;
   if (!asked.metrics.empty()) how.measure.metrics = asked.metrics;

@@ -72,8 +72,10 @@ class devices {
     if (isolation == "strict" || isolation == "bwrap") made->only_ = isolation;
     made->command_.environment = worker_environment(cuda.value());
     if (wanted != "ptx") {
+      std::vector<std::string> words{worker_command, "cuda"};
+      if (isolation == "basic") words.push_back(isolation);
       auto found = gpus::open(
-          made->command_.program, {worker_command, "cuda"}, cuda.value(),
+          made->command_.program, std::move(words), cuda.value(),
           {[it = made.get()](pid_t each) { it->add(each); },
            [it = made.get()](pid_t each) { it->remove(each); }});
       if (found)

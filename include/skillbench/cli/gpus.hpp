@@ -4,7 +4,9 @@
 // Layer   7. A worker is this program's hidden command `worker cuda N`; it proves
 //         itself by a kernel of known result before it takes requests.
 // Errors  no_device: no driver, no GPU that fits, or all are in use; the text
-//         says which. A candidate that ends its worker costs that candidate; the
+//         says which. A worker shuts its doors (isolate_gpu.hpp); where it does not
+//         start so it gets another chance without, and `gpu_isolation` says that.
+//         A candidate that ends its worker costs that candidate; the
 //         next one gets a new worker. A GPU whose new worker does not prove
 //         itself is given up.
 // Locks   A file for each GPU, so that two runs never time on it at once. It is
@@ -159,6 +161,7 @@ class gpus {
     descriptor lock;
     child_command command;
     std::unique_ptr<remote> worker;
+    std::string why_open;  // a shut worker did not start
     bool taken = false, suspect = false;
     std::optional<fault> dead;
   };
@@ -208,6 +211,17 @@ class gpus {
     of.suspect = false;
     if (of.worker) return of.worker.get();
     auto started = remote::start(of.command, limits_);
+    const bool basic = of.command.arguments.size() > 1 && *(of.command.arguments.end() - 2) == "basic";
+    if (!started && !basic) {
+      // A driver may need what a shut worker has not.
+      child_command open = of.command;
+      open.arguments.insert(open.arguments.end() - 1, "basic");
+      if (auto second = remote::start(open, limits_)) {
+        of.why_open = started.error().what;
+        of.command = std::move(open);
+        started = std::move(second);
+      }
+    }
     if (!started) {
       const std::lock_guard held(lock_);
       if (stopped_) return fault{reason::cancelled, "stopped before it was judged"};
@@ -236,14 +250,30 @@ class gpus {
     [[nodiscard]] std::string target() const override { return compiler_->target(); }
     [[nodiscard]] bool measures() const override { return true; }
     [[nodiscard]] std::string isolation() const override { return compiler_->isolation(); }
+    [[nodiscard]] std::string gpu_isolation() const override {
+      if (!seat_ || !seat_->worker) return "";
+      return seat_->why_open.empty() ? seat_->worker->isolation() : "basic: shut in, it does not work (" + seat_->why_open + ")";
+    }
     [[nodiscard]] bool killed() const override { return killed_ || compiler_->killed(); }
     [[nodiscard]] double cpu_used() const override { return compiler_->cpu_used(); }
-    [[nodiscard]] result<image> compile(const compile_request& it) override { return compiler_->compile(it); }
+    [[nodiscard]] bool takes_cubin() const override { return true; }
+    [[nodiscard]] std::string loaded() const override { return loaded_ && seat_ && seat_->worker ? seat_->worker->loaded() : ""; }
+    [[nodiscard]] result<image> compile(const compile_request& it) override {
+      compile_request whole = it;
+      whole.cubin = true;
+      return compiler_->compile(whole);
+    }
 
     [[nodiscard]] result<done> load(const std::string& ptx) override {
-      ptx_ = ptx;
+      image made;
+      made.ptx = ptx;
+      return load_image(made);
+    }
+    [[nodiscard]] result<done> load_image(const image& made) override {
+      code_.ptx = made.ptx;
+      code_.cubin = made.cubin;
       loaded_ = false;
-      if (auto read = compiler_->load(ptx); !read) return read;
+      if (auto read = compiler_->load(code_.ptx); !read) return read;
       if (auto on = worker(); !on) return on.error();
       return done{};
     }
@@ -295,7 +325,7 @@ class gpus {
       auto on = of_.ready(*seat_, fresh);
       if (!on) return on;
       if (loaded_ && !fresh) return on;
-      if (auto made = on.value()->load(ptx_); !made) {
+      if (auto made = on.value()->load_image(code_); !made) {
         seat_->suspect = true;
         return made.error();
       }
@@ -306,7 +336,7 @@ class gpus {
     gpus& of_;
     std::unique_ptr<device> compiler_;
     seat* seat_ = nullptr;
-    std::string ptx_;
+    image code_;
     bool loaded_ = false, killed_ = false;
   };
 

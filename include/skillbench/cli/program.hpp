@@ -31,6 +31,7 @@
 #include <skillbench/device.hpp>
 #include <skillbench/device/cuda.hpp>
 #include <skillbench/isolate.hpp>
+#include <skillbench/isolate_gpu.hpp>
 #include <skillbench/version.hpp>
 #include <skillbench/worker.hpp>
 
@@ -64,8 +65,9 @@ struct ptx_machine {
              : exit_code::broken;
 }
 
-// A GPU's worker. It proves the GPU before it takes requests.
-[[nodiscard]] inline exit_code serve_gpu(const std::string& ordinal,
+// A GPU's worker. It proves the GPU before it takes requests, and once more when
+// it has shut its doors.
+[[nodiscard]] inline exit_code serve_gpu(const std::string& ordinal, bool shut,
                                          stream& trouble) {
   const auto cuda = find_toolkit();
   auto on = cuda ? open_gpu(cuda.value(), std::atoi(ordinal.c_str()))
@@ -74,7 +76,15 @@ struct ptx_machine {
     trouble.line(printable(on.error().what));
     return exit_code::broken;
   }
-  return serve(*on.value(), requests_descriptor, answers_descriptor) == 0
+  std::string how = "basic: asked for with --isolation basic";
+  if (shut) {
+    how = isolate_gpu(gpu_places(cuda.value().root));
+    if (const auto still = on.value()->prove(); !still) {
+      trouble.line(printable("behind shut doors: " + still.error().what));
+      return exit_code::broken;
+    }
+  }
+  return serve(*on.value(), requests_descriptor, answers_descriptor, how) == 0
              ? exit_code::fine
              : exit_code::broken;
 }
@@ -145,8 +155,10 @@ struct ptx_machine {
         (args.size() == 1 || args[1] == "basic" || args[1] == "bwrap"))
       return static_cast<int>(serve_as_worker(
           machine, args.size() == 1 ? "strict" : args[1], trouble));
-    if (args.size() == 3 && args[0] == worker_command && args[1] == "cuda")
-      return static_cast<int>(serve_gpu(args[2], trouble));
+    if (args.size() >= 3 && args.size() <= 4 && args[0] == worker_command &&
+        args[1] == "cuda" && (args.size() == 3 || args[2] == "basic"))
+      return static_cast<int>(
+          serve_gpu(args.back(), args.size() == 3, trouble));
     code = run_program(args, machine, out, trouble);
   } catch (const std::exception& problem) {
     trouble.line("skillbench: a bug of ours, please report it: " +

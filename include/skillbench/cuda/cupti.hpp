@@ -544,7 +544,9 @@ class tracing {
       if (kind == cupti_abi::kernel_kind) {
         cupti_abi::kernel_record seen;
         std::memcpy(&seen, record, sizeof seen);
-        kernels()[seen.correlation] = {seen.start, seen.end};
+        // All kernels of a graph share the number of its launch.
+        const auto [at, fresh] = kernels().try_emplace(seen.correlation, seen.start, seen.end);
+        if (!fresh) at->second = {std::min(at->second.first, seen.start), std::max(at->second.second, seen.end)};
       } else if (kind == cupti_abi::external_kind) {
         cupti_abi::external_record seen;
         std::memcpy(&seen, record, sizeof seen);

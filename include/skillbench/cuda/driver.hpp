@@ -84,6 +84,7 @@ struct launch_attribute {
   } value = {};
 };
 inline constexpr int cluster_attribute = 4;
+inline constexpr int relaxed_capture = 2;  // other calls of this thread go on
 static_assert(sizeof(launch_config) == 56 && sizeof(launch_attribute) == 72);
 
 struct alignas(128) tensor_map {
@@ -181,6 +182,12 @@ class driver {
   int (*wait_event)(void*) = nullptr;
   int (*elapsed)(float*, void*, void*) = nullptr;
   int (*launch)(const launch_config*, void*, void**, void**) = nullptr;
+  int (*begin_capture)(void*, int) = nullptr;
+  int (*end_capture)(void*, void**) = nullptr;
+  int (*make_graph)(void**, void*, unsigned long long) = nullptr;
+  int (*launch_graph)(void*, void*) = nullptr;
+  int (*end_graph)(void*) = nullptr;
+  int (*end_captured)(void*) = nullptr;
   int (*encode_tiled)(tensor_map*, int, unsigned, void*, const std::uint64_t*, const std::uint64_t*, const unsigned*, const unsigned*, int, int, int, int) = nullptr;
   int (*error_name)(int, const char**) = nullptr;
 
@@ -305,6 +312,12 @@ class driver {
     take(wait_event, "cuEventSynchronize");
     take(elapsed, "cuEventElapsedTime");
     take(launch, "cuLaunchKernelEx");
+    take(begin_capture, "cuStreamBeginCapture_v2");
+    take(end_capture, "cuStreamEndCapture");
+    take(make_graph, "cuGraphInstantiateWithFlags");
+    take(launch_graph, "cuGraphLaunch");
+    take(end_graph, "cuGraphExecDestroy");
+    take(end_captured, "cuGraphDestroy");
     take(encode_tiled, "cuTensorMapEncodeTiled");
     take(error_name, "cuGetErrorName");
     stand_in_ = static_cast<bool>(library_.symbol<int()>("skillbench_stand_in"));

@@ -1,5 +1,5 @@
 #pragma once
-// cuda/nvrtc.hpp: CUDA C++ in, PTX and ptxas' resource counts out.
+// cuda/nvrtc.hpp: CUDA C++ in, PTX, machine code and ptxas' resource counts out.
 //
 // Layer   3. cuda/library.hpp; NVRTC is opened at run time, with prototypes of
 //         our own.
@@ -43,6 +43,7 @@ struct kernel_resources {
 struct nvrtc_answer {
   bool ok = false;
   std::string ptx;                          // no trailing NUL
+  std::string cubin;                        // where it was asked for
   std::string log;                          // UTF-8, printable
   bool log_cut = false;
   bool gave_up = false;  // out of memory, or an error of the compiler's own
@@ -329,6 +330,8 @@ class nvrtc {
     bind(to.ptx_size, "nvrtcGetPTXSize");
     bind(to.ptx, "nvrtcGetPTX");
     bind(to.lowered, "nvrtcGetLoweredName");
+    bind(to.cubin_size, "nvrtcGetCUBINSize");
+    bind(to.cubin, "nvrtcGetCUBIN");
     if (missing) return *missing;
 
     int major = 0, minor = 0;
@@ -349,7 +352,8 @@ class nvrtc {
   // taken, so that what ptxas refuses is refused here.
   [[nodiscard]] result<nvrtc_answer> compile(
       const std::string& source, const std::vector<std::string>& entries,
-      const std::string& target = "sm_90a", bool line_info = true) const {
+      const std::string& target = "sm_90a", bool line_info = true,
+      bool cubin = false) const {
     if (!nvrtc_text::usable_target(target))
       return fault{reason::bad_argument,
                    "\"" + nvrtc_text::printable(target.substr(0, 32)) +
@@ -426,6 +430,12 @@ class nvrtc {
     auto ptx = fetch(made.handle, call_.ptx_size, call_.ptx, "PTX");
     if (!ptx) return ptx.error();
     answer.ptx = std::move(ptx).value();
+    if (cubin) {
+      auto code = fetch_bytes(made.handle, call_.cubin_size, call_.cubin,
+                              "machine code");
+      if (!code) return code.error();
+      answer.cubin = std::move(code).value();
+    }
     answer.ok = true;
     for (const std::string& entry : entries) {
       const char* found = nullptr;
@@ -444,6 +454,7 @@ class nvrtc {
     }
     if (!answer.ok) {
       answer.ptx.clear();
+      answer.cubin.clear();
       answer.lowered.clear();
       answer.resources.clear();
     }
@@ -469,6 +480,8 @@ class nvrtc {
     int (*ptx_size)(void*, std::size_t*) = nullptr;
     int (*ptx)(void*, char*) = nullptr;
     int (*lowered)(void*, const char*, const char**) = nullptr;
+    int (*cubin_size)(void*, std::size_t*) = nullptr;
+    int (*cubin)(void*, char*) = nullptr;
   };
 
   struct program {
@@ -546,6 +559,14 @@ class nvrtc {
                                           int (*size)(void*, std::size_t*),
                                           int (*text)(void*, char*),
                                           const char* what) const {
+    auto into = fetch_bytes(made, size, text, what);
+    while (into && !into.value().empty() && into.value().back() == '\0')
+      into.value().pop_back();
+    return into;
+  }
+  [[nodiscard]] result<std::string> fetch_bytes(
+      void* made, int (*size)(void*, std::size_t*), int (*text)(void*, char*),
+      const char* what) const {
     std::size_t bytes = 0;
     if (const int status = size(made, &bytes); status != success)
       return fault{reason::library_failed, std::string("the size of the ") +
@@ -555,7 +576,6 @@ class nvrtc {
       if (const int status = text(made, into.data()); status != success)
         return fault{reason::library_failed,
                      std::string("the ") + what + ": " + words(status)};
-    while (!into.empty() && into.back() == '\0') into.pop_back();
     return into;
   }
 

@@ -35,12 +35,13 @@ class device_compiler {
       opened_.emplace(std::move(opened).value());
     }
     const double before = thread_cpu_seconds();
-    auto answer = opened_->compile(asked.source, asked.entries, asked.target, asked.line_info);
+    auto answer = opened_->compile(asked.source, asked.entries, asked.target, asked.line_info, asked.cubin);
     if (!answer) return answer.error();
     const nvrtc_answer& got = answer.value();
     image out;
     out.ok = got.ok;
     out.ptx = got.ptx;
+    out.cubin = got.cubin;
     out.log = got.log;
     out.log_cut = got.log_cut;
     out.gave_up = got.gave_up;

@@ -21,6 +21,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -28,6 +29,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -92,6 +94,29 @@ again:
 )";
 
 inline constexpr std::uint64_t guard_bytes = 64 * 1024;
+
+// Whether all that an ELF's tables name lies within it: a driver gets no length.
+[[nodiscard]] inline bool whole_elf(std::string_view bytes) noexcept {
+  const auto number = [&](std::size_t at, std::size_t size) {
+    std::uint64_t made = 0;
+    std::memcpy(&made, bytes.data() + at, size);
+    return made;
+  };
+  const auto fits = [&](std::uint64_t at, std::uint64_t size) { return at <= bytes.size() && size <= bytes.size() - at; };
+  constexpr std::size_t header = 64, section = 64, segment = 56;
+  if (bytes.size() < header || !bytes.starts_with("\x7f" "ELF\2\1")) return false;
+  const std::uint64_t sections = number(40, 8), section_count = number(60, 2), segments = number(32, 8), segment_count = number(56, 2);
+  if (section_count == 0 || number(58, 2) != section || !fits(sections, section_count * section)) return false;
+  if (segment_count > 0 && (number(54, 2) != segment || !fits(segments, segment_count * segment))) return false;
+  for (std::uint64_t i = 0; i < section_count; ++i) {
+    const std::size_t at = sections + i * section;
+    constexpr std::uint64_t no_bits = 8;
+    if (number(at + 4, 4) != no_bits && !fits(number(at + 24, 8), number(at + 32, 8))) return false;
+  }
+  for (std::uint64_t i = 0; i < segment_count; ++i)
+    if (!fits(number(segments + i * segment + 8, 8), number(segments + i * segment + 32, 8))) return false;
+  return true;
+}
 
 // Of a finding that ended the context.
 [[nodiscard]] constexpr code kind_of(int said) noexcept {
@@ -163,16 +188,12 @@ class cuda_device : public device {
   [[nodiscard]] bool finished() const override { return finished_; }
   [[nodiscard]] const cuda::gpu_facts& facts() const noexcept { return facts_; }
 
+  [[nodiscard]] bool takes_cubin() const override { return true; }
+  [[nodiscard]] std::string loaded() const override { return loaded_; }
   [[nodiscard]] result<image> compile(const compile_request& asked) override { return compiler_.compile(asked); }
 
-  [[nodiscard]] result<done> load(const std::string& text) override {
-    if (finished_) return gone();
-    unload(module_);
-    auto made = load_module(text);
-    if (!made) return made.error();
-    module_ = std::move(made).value();
-    return done{};
-  }
+  [[nodiscard]] result<done> load(const std::string& text) override { return load_code(text, ""); }
+  [[nodiscard]] result<done> load_image(const image& made) override { return load_code(made.ptx, made.cubin); }
 
   [[nodiscard]] result<run_report> run(const job& asked) override {
     if (finished_) return gone();
@@ -258,7 +279,7 @@ class cuda_device : public device {
     for (const auto& [from, to] : {std::pair(&asked.candidate, &ours), std::pair(&asked.baseline, &theirs)}) {
       if (from->sets.empty()) continue;
       to->asked = from;
-      auto made = load_module(from->ptx);
+      auto made = load_module(from->ptx, from->cubin);
       if (!made) {
         free(ours);
         return made.error();
@@ -266,7 +287,13 @@ class cuda_device : public device {
       to->code = std::move(made).value();
       to->kept.resize(from->sets.size());
     }
+    out.told.code = ours.code.from;
+    if (theirs.asked && theirs.code.from != ours.code.from) out.told.code += "; the baseline " + theirs.code.from;
     auto timed = measure(asked, ours, theirs, out);
+    if (timed && !finished_ && out.findings.empty() && theirs.asked) {
+      free(ours);
+      timed = repeat(asked, theirs, out);
+    }
     if (!finished_) {
       free(ours);
       free(theirs);
@@ -278,6 +305,7 @@ class cuda_device : public device {
  private:
   struct code_module {
     void* handle = nullptr;
+    std::string from;  // "cubin", or "PTX: " and why
     std::map<std::string, void*> functions;
   };
 
@@ -357,6 +385,38 @@ class cuda_device : public device {
   void unload(code_module& of) {
     if (of.handle && !finished_) (void)driver_.unload_module(of.handle);
     of = {};
+  }
+
+  [[nodiscard]] result<done> load_code(const std::string& ptx, const std::string& cubin) {
+    if (finished_) return gone();
+    unload(module_);
+    loaded_.clear();
+    auto made = load_module(ptx, cubin);
+    if (!made) return made.error();
+    module_ = std::move(made).value();
+    loaded_ = module_.from;
+    return done{};
+  }
+
+  // Machine code as ptxas made it, for what runs elsewhere is that; PTX, which the
+  // driver compiles, where there is none or it is refused.
+  [[nodiscard]] result<code_module> load_module(const std::string& ptx, const std::string& cubin) {
+    std::string why = "PTX: there is no cubin";
+    if (!cubin.empty() && !cuda_text::whole_elf(cubin)) why = "PTX: the cubin is not whole";
+    else if (!cubin.empty()) {
+      code_module made;
+      const int said = driver_.load_module(&made.handle, cubin.data(), 0, nullptr, nullptr);
+      made.from = "cubin";
+      if (said == cuda::success) return made;
+      if (cuda::is_sticky(said)) {
+        finished_ = true;
+        return driver_.trouble(said, "cuModuleLoadDataEx", words("the kernel's cubin"));
+      }
+      why = "PTX: the driver refuses the cubin, " + driver_.words(said);
+    }
+    auto made = load_module(ptx);
+    if (made) made.value().from = why;
+    return made;
   }
 
   // What NVRTC made and the driver refuses is for us to explain, not the model.
@@ -653,10 +713,12 @@ class cuda_device : public device {
     std::vector<ready_job> ready;
     std::vector<std::vector<kept_output>> kept;
     std::uint64_t calls = 0;
+    void* graph = nullptr;  // a call of each set
   };
   static constexpr std::size_t most_kept = 3;  // outputs of one set
 
   void free(side& of) {
+    if (of.graph) (void)driver_.end_graph(std::exchange(of.graph, nullptr));
     of.ready.clear();
     of.memory.clear();
     unload(of.code);
@@ -681,6 +743,93 @@ class cuda_device : public device {
     return check(driver_.wait_stream(stream_), "cuStreamSynchronize", "the stream");
   }
 
+  void add_sample(timing_report& out, bool baseline, std::uint64_t round, std::uint64_t set, double nanoseconds) {
+    timed_sample sample;
+    sample.of_baseline = baseline;
+    sample.round = round;
+    sample.contents = set;
+    sample.events = nanoseconds;
+    if (nvml_) {
+      const cuda::gpu_state seen = nvml_->state(nvml_handle_);
+      if (seen.sm_mhz) sample.sm_mhz = *seen.sm_mhz;
+      sample.reasons = seen.reasons;
+    }
+    out.told.samples.push_back(sample);
+  }
+
+  // A call of each set in a row, as a graph. Each set is in it once: a second call
+  // on the same tensors would find its own answer there.
+  [[nodiscard]] result<done> capture(side& of) {
+    if (auto ok = check(driver_.begin_capture(stream_, cuda::relaxed_capture), "cuStreamBeginCapture", "the stream"); !ok) return ok;
+    std::optional<fault> why;
+    for (ready_job& each : of.ready) {
+      auto launched = launch_all(each);
+      if (!launched) why = launched.error();
+      else if (launched.value()) why = fault{reason::library_failed, launched.value()->what};
+      if (why) break;
+    }
+    void* captured = nullptr;
+    auto ended = check(driver_.end_capture(stream_, &captured), "cuStreamEndCapture", "the stream");
+    if (why) ended = *why;
+    if (ended) ended = check(driver_.make_graph(&of.graph, captured, 0), "cuGraphInstantiateWithFlags", "the calls");
+    if (captured) (void)driver_.end_captured(captured);
+    return ended;
+  }
+
+  [[nodiscard]] result<std::optional<finding>> one_replay(side& of, bool baseline, std::uint64_t round, const timing_request& asked, cuda::tracing* records, timing_report& out) {
+    const std::size_t sets = of.asked->sets.size();
+    for (std::size_t set = 0; set < sets; ++set)
+      if (auto ok = poison_outputs(of.asked->sets[set], *of.memory[set]); !ok) return ok.error();
+    if (asked.cold) {
+      if (auto ok = empty_caches(); !ok) return ok.error();
+    } else if (auto ok = check(driver_.wait_stream(stream_), "cuStreamSynchronize", "the stream"); !ok) {
+      return ok.error();
+    }
+    const std::string& entry = of.asked->sets.front().launches.front().entry;
+    if (auto ok = hold(); !ok) return ok.error();
+    if (auto ok = check(driver_.record(events_[0], stream_), "cuEventRecord", "the start"); !ok) return ok.error();
+    if (records) records->mark(out.told.samples.size());
+    const int launched = driver_.launch_graph(of.graph, stream_);
+    if (records) records->unmark();
+    if (launched != cuda::success) return ended_by(launched, "cuGraphLaunch", entry);
+    if (const int said = driver_.record(events_[1], stream_); said != cuda::success) return ended_by(said, "cuEventRecord", entry);
+    auto ended = wait(of.asked->sets.front());
+    if (!ended || ended.value()) return ended;
+    float milliseconds = 0;
+    if (auto ok = check(driver_.elapsed(&milliseconds, events_[0], events_[1]), "cuEventElapsedTime", "a timed graph"); !ok) return ok.error();
+    add_sample(out, baseline, round, 0, static_cast<double>(milliseconds) * 1e6 / static_cast<double>(sets));
+    if (baseline) return std::optional<finding>();
+    for (std::size_t set = 0; set < sets; ++set) {
+      auto seen = keep(of, set, out);
+      if (!seen || seen.value()) return seen;
+    }
+    return std::optional<finding>();
+  }
+
+  // After the first round, which is no sample: whether graphs are replayed, and
+  // why. A fault where that was asked for and cannot be.
+  [[nodiscard]] result<done> choose_way(const timing_request& asked, side& ours, side& theirs, bool has_records, timing_report& out) {
+    double shortest = HUGE_VAL;
+    for (const timed_sample& each : out.told.samples) shortest = std::min(shortest, *each.events);
+    const bool forced = asked.by == calls_by::graph;
+    if (!forced && (asked.by == calls_by::one || has_records || shortest >= short_call)) return done{};
+    result<done> made = done{};
+    if (theirs.asked && theirs.asked->sets.size() != ours.asked->sets.size()) made = fault{reason::bad_argument, "candidate and baseline have different numbers of sets"};
+    if (made) made = capture(ours);
+    if (made && theirs.asked) made = capture(theirs);
+    if (made) {
+      out.told.calls = ours.asked->sets.size();
+      way_ = " around a graph of " + std::to_string(out.told.calls) + " calls (" +
+             (forced ? "as asked)" : "a call is shorter than " + std::to_string(static_cast<int>(short_call / 1000)) + " us and CUPTI gives no records)");
+      return done{};
+    }
+    if (finished_ || forced) return made;
+    for (side* each : {&ours, &theirs})
+      if (each->graph) (void)driver_.end_graph(std::exchange(each->graph, nullptr));
+    way_ = ", one call at a time: no graph can be made (" + made.error().what + ")";
+    return done{};
+  }
+
   [[nodiscard]] result<std::optional<finding>> one_call(side& of, bool baseline, std::uint64_t round, const timing_request& asked, cuda::tracing* records, timing_report& out) {
     const auto set = static_cast<std::size_t>(of.calls++ % of.asked->sets.size());
     const job& todo = of.asked->sets[set];
@@ -702,21 +851,15 @@ class cuda_device : public device {
     if (!ended || ended.value()) return ended;
     float milliseconds = 0;
     if (auto ok = check(driver_.elapsed(&milliseconds, events_[0], events_[1]), "cuEventElapsedTime", "a timed call"); !ok) return ok.error();
-    timed_sample sample;
-    sample.of_baseline = baseline;
-    sample.round = round;
-    sample.contents = set;
-    sample.events = static_cast<double>(milliseconds) * 1e6;
-    if (nvml_) {
-      const cuda::gpu_state seen = nvml_->state(nvml_handle_);
-      if (seen.sm_mhz) sample.sm_mhz = *seen.sm_mhz;
-      sample.reasons = seen.reasons;
-    }
-    out.told.samples.push_back(sample);
+    add_sample(out, baseline, round, set, static_cast<double>(milliseconds) * 1e6);
     if (baseline) return std::optional<finding>();
+    return keep(of, set, out);
+  }
 
+  // Looks at what a timed call left, and keeps it for the caller to judge.
+  [[nodiscard]] result<std::optional<finding>> keep(side& of, std::size_t set, timing_report& out) {
     run_report seen;
-    if (auto ok = look(todo, *of.memory[set], seen); !ok) return ok.error();
+    if (auto ok = look(of.asked->sets[set], *of.memory[set], seen); !ok) return ok.error();
     for (finding& each : seen.findings) {
       each.what.insert(0, "in a timed call: ");
       return std::optional<finding>(std::move(each));
@@ -779,6 +922,7 @@ class cuda_device : public device {
         if (auto started = cuda::tracing::start(*cupti_)) records.emplace(std::move(started).value());
     }
     out.told.timer = records ? "CUPTI records" : "events";
+    way_.clear();
 
     // Code is fetched and clocks rise before anything counts: one call of each set.
     std::optional<std::size_t> warm;
@@ -788,7 +932,9 @@ class cuda_device : public device {
       const bool paired = theirs.asked != nullptr;
       for (int step = 0; step < (paired ? 4 : 2); ++step) {
         const bool baseline = paired && (step == 1 || step == 2);
-        auto called = one_call(baseline ? theirs : ours, baseline, round, asked, records ? &*records : nullptr, out);
+        side& of = baseline ? theirs : ours;
+        cuda::tracing* const seen = records ? &*records : nullptr;
+        auto called = of.graph ? one_replay(of, baseline, round, asked, seen, out) : one_call(of, baseline, round, asked, seen, out);
         if (!called) return called.error();
         if (called.value()) {
           if (baseline) return fault{reason::internal, "the baseline: " + called.value()->what};
@@ -797,7 +943,8 @@ class cuda_device : public device {
         }
       }
       if (!warm) {  // the first round is not a sample
-        if (records) (void)records->take();
+        const bool has_records = records && records->take().size() == out.told.samples.size();
+        if (auto ok = choose_way(asked, ours, theirs, has_records, out); !ok) return ok;
         out.told.samples.clear();
         warm = 1;
         continue;
@@ -828,12 +975,12 @@ class cuda_device : public device {
     for (std::size_t i = 0; i < out.told.samples.size(); ++i) {
       timed_sample& each = out.told.samples[i];
       if (const auto found = seen.find(i); found != seen.end()) {
-        each.records = found->second;
+        each.records = found->second / static_cast<double>(out.told.calls);
         if (!timers_agree(*each.events, *each.records)) ++out.told.disagreements;
       }
     }
     const bool all = records && std::all_of(out.told.samples.begin(), out.told.samples.end(), [](const auto& each) { return each.records.has_value(); });
-    out.told.timer = all ? "CUPTI records" : records ? "events (CUPTI gave no record of some calls)" : "events";
+    out.told.timer = (all ? "CUPTI records" : records ? "events (CUPTI gave no record of some calls)" : "events") + way_;
     for (timed_sample& each : out.told.samples) each.nanoseconds = all ? *each.records : *each.events;
   }
 
@@ -862,6 +1009,23 @@ class cuda_device : public device {
     if (calls > 0) out.told.sustained = total / static_cast<double>(calls);
     if (nvml_)
       if (const auto seen = nvml_->state(nvml_handle_); seen.sm_mhz) out.told.sustained_mhz = *seen.sm_mhz;
+    return done{};
+  }
+
+  // The baseline on what the candidate was given. The candidate's code is unloaded
+  // and its memory overwritten: it never runs where these answers are.
+  [[nodiscard]] result<done> repeat(const timing_request& asked, side& theirs, timing_report& out) {
+    theirs.ready.clear();
+    theirs.memory.clear();
+    for (std::size_t set = 0; set < asked.afterwards.size(); ++set) {
+      std::swap(module_, theirs.code);
+      auto told = run(asked.afterwards[set]);
+      std::swap(module_, theirs.code);
+      if (!told) return fault{told.error().why, "the baseline on the candidate's contents: " + told.error().what};
+      for (const finding& each : told.value().findings)
+        if (each.weight == severity::fails) return fault{reason::internal, "the baseline on the candidate's contents: " + each.what};
+      out.afterwards.push_back({set, 1, std::move(told.value().outputs)});
+    }
     return done{};
   }
 
@@ -928,8 +1092,10 @@ class cuda_device : public device {
   void* stream_ = nullptr;
   void* events_[2] = {};
   code_module module_, own_;
+  std::string loaded_;
   cuda::address scrub_ = 0;
   unsigned scrubbed_ = 0;
+  std::string way_;  // how calls are handed over, for the words on the timer
   std::optional<cuda::nvml> nvml_;
   void* nvml_handle_ = nullptr;
   std::optional<cuda::cupti> cupti_;

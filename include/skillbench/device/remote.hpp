@@ -114,6 +114,17 @@ class remote final : public device {
                      wire::encode(wire::text{ptx}), limits_.load, most_text);
   }
 
+  [[nodiscard]] result<done> load_image(const image& made) override {
+    loaded_.clear();
+    auto told = ask<wire::text>(wire::message::load_image, "load",
+                                wire::encode(wire::code{made.ptx, made.cubin}),
+                                limits_.load, most_text);
+    if (!told) return told.error();
+    loaded_ = std::move(told).value().held;
+    return done{};
+  }
+  [[nodiscard]] std::string loaded() const override { return loaded_; }
+
   [[nodiscard]] result<run_report> run(const job& asked) override {
     auto told = ask<run_report>(wire::message::run, "run",
                                 wire::encode(asked), limits_.run,
@@ -165,25 +176,15 @@ class remote final : public device {
       for (const buffer& each : set.buffers)
         if (comes_back(each.use) && each.bytes() > 0)
           most += 4 * static_cast<std::uint64_t>(each.bytes());
+    for (const job& each : asked.afterwards) most += most_of(each);
     auto told = ask<timing_report>(wire::message::time, "time",
                                    wire::encode(asked), limits_.time,
                                    std::min(most, wire::most_frame_bytes));
     if (!told) return told;
-    for (const timed_output& of : told.value().outputs) {
-      const bool known = of.set < asked.candidate.sets.size();
-      for (const output_bytes& each : of.outputs) {
-        const auto at = static_cast<std::size_t>(each.buffer);
-        const bool fits =
-            known && each.buffer >= 0 && each.first == 0 &&
-            at < asked.candidate.sets[of.set].buffers.size() &&
-            comes_back(asked.candidate.sets[of.set].buffers[at].use) &&
-            static_cast<std::int64_t>(each.bytes.size()) ==
-                asked.candidate.sets[of.set].buffers[at].bytes();
-        if (!fits)
-          return ended(reason::child_protocol, "time",
-                       "its answer holds an output that was not asked for");
-      }
-    }
+    if (!are_of(told.value().outputs, asked.candidate.sets) ||
+        !are_of(told.value().afterwards, asked.afterwards))
+      return ended(reason::child_protocol, "time",
+                   "its answer holds an output that was not asked for");
     return told;
   }
 
@@ -222,6 +223,23 @@ class remote final : public device {
                                  sizeof(line_counts),
                       wire::most_frame_bytes);
     return most;
+  }
+
+  // Whether each is a whole output of one of `sets`.
+  [[nodiscard]] static bool are_of(const std::vector<timed_output>& outputs,
+                                   const std::vector<job>& sets) {
+    for (const timed_output& of : outputs) {
+      if (of.set >= sets.size()) return false;
+      const std::vector<buffer>& buffers = sets[of.set].buffers;
+      for (const output_bytes& each : of.outputs) {
+        const auto at = static_cast<std::size_t>(each.buffer);
+        if (each.buffer < 0 || each.first != 0 || at >= buffers.size() ||
+            !comes_back(buffers[at].use) ||
+            static_cast<std::int64_t>(each.bytes.size()) != buffers[at].bytes())
+          return false;
+      }
+    }
+    return true;
   }
 
   // What a report holds that its job did not ask for.
@@ -360,6 +378,7 @@ class remote final : public device {
   remote_limits limits_;
   std::string program_;
   wire::greeting_text greeting_;
+  std::string loaded_;
   std::optional<fault> ended_;
   double cpu_at_end_ = 0.0;
   bool killed_ = false;
