@@ -284,10 +284,7 @@ class runs_ahead {
       ", with another order of CTAs and warps, other addresses "
       "and other poison: ";
   auto ran = on.run(again_of(first, number, adversarial));
-  if (!ran) {
-    if (!leaves_unjudged(ran.error().why)) return ran.error();
-    return std::optional<finding>();
-  }
+  if (!ran) return fault{ran.error().why, otherwise + ran.error().what};
   for (finding& each : ran.value().findings)
     if (each.weight == severity::fails) {
       each.what.insert(0, otherwise);
@@ -410,8 +407,14 @@ class runs_ahead {
     if (made.told.reached < outcome::cheats) break;
     const auto again = run_again(todo, report, asked, of, type, on, seed, cache,
                                  number, schedules > 0);
-    if (!again) return again.error();
+    if (!again && !leaves_unjudged(again.error().why)) return again.error();
     ++made.told.schedules;
+    if (!again) {  // as when the first run cannot be: both have to be right
+      made.unjudged = again.error();
+      made.endless = small && again.error().why == reason::too_slow;
+      made.told.reached = outcome::unjudged;
+      break;
+    }
     if (!again.value()) continue;
     const bool note = again.value()->weight == severity::note;
     if (note && std::exchange(noted, true)) continue;

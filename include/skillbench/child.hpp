@@ -224,6 +224,7 @@ class child {
   void listen();
   [[nodiscard]] bool ended() const;
   [[nodiscard]] pid_t working() const;
+  [[nodiscard]] int patience(const deadline& until) const;
 
   pid_t id_ = -1;
   descriptor handle_;  // pidfd
@@ -599,7 +600,7 @@ inline result<done> child::receive(char* into, std::size_t size, deadline until)
     was_ended = ended();
     if (was_ended) continue;
     listen();
-    const int wait_for = until.milliseconds();
+    const int wait_for = patience(until);
     if (wait_for == 0)
       return fault{reason::child_timed_out, "it gave no answer in time"};
     pollfd seen[3] = {{answers_.number(), POLLIN, 0},
@@ -621,6 +622,16 @@ inline bool child::wait(deadline until) {
   }
   listen();
   return true;
+}
+
+// Milliseconds to wait for something at most, as poll(2) wants them. What a wrapped
+// program has used is not known after its end, so it is looked at on the way.
+inline int child::patience(const deadline& until) const {
+  const int left = until.milliseconds();
+  if (!wrapped_) return left;
+  (void)cpu_seconds();
+  constexpr int look_every = 200;
+  return left < 0 || left > look_every ? look_every : left;
 }
 
 inline child_end child::stop() {

@@ -5,7 +5,7 @@
 // Units   settings hold a tunable's values as the manifest wrote them.
 // Errors  reason::bad_input: no combination satisfies the constraints, a
 //         constraint cannot be evaluated, a tunable has no values, or more than
-//         `most_combinations` would have to be tried.
+//         `most_combinations` would have to be tried, or `most_searched_bytes`.
 // Source  kernels/contract.md, the text that models are given.
 
 #include <algorithm>
@@ -26,6 +26,8 @@
 namespace skillbench {
 
 inline constexpr std::int64_t most_combinations = 1'000'000;
+// Characters of constraints evaluated in the search for a default: a second or so.
+inline constexpr std::uint64_t most_searched_bytes = 100'000'000;
 
 // What a manifest's expressions can name besides the task's integers.
 [[nodiscard]] inline bindings names_of(const setting& chosen, element type) {
@@ -53,9 +55,12 @@ inline constexpr std::int64_t most_combinations = 1'000'000;
   std::vector<std::size_t> at(asked.tune.size(), 0);
   bindings known = names_of(chosen, type);
 
-  for (std::int64_t tried = 0; tried < most_combinations; ++tried) {
+  std::int64_t tried = 0;
+  for (std::uint64_t searched = 0;
+       tried < most_combinations && searched < most_searched_bytes; ++tried) {
     bool fits = true;
     for (const expression& constraint : asked.constraints) {
+      searched += constraint.text().size();
       const auto holds = constraint.evaluate(known);
       if (!holds)
         return fault{reason::bad_input, "the constraint `" + constraint.text() +
@@ -87,7 +92,7 @@ inline constexpr std::int64_t most_combinations = 1'000'000;
     }
   }
   return fault{reason::bad_input,
-               "none of the first " + std::to_string(most_combinations) +
+               "none of the first " + std::to_string(tried) +
                    " combinations of the tunables satisfies the constraints"};
 }
 

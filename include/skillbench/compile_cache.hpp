@@ -169,15 +169,18 @@ namespace cache_text {
 [[nodiscard]] inline std::optional<std::string> not_cacheable(
     std::string_view source) {
   using namespace cache_text;
-  for (const std::string_view word :
-       {"__DATE__", "__TIME__", "__TIMESTAMP__"})
-    if (source.find(word) != std::string_view::npos)
-      return "it names " + std::string(word);
   for (const std::string_view trigraph : {"?" "?=", "?" "?/"})
     if (source.find(trigraph) != std::string_view::npos)
       return "it has a trigraph";
 
   const std::string text = joined(source);
+  for (const std::string_view word :
+       {"__DATE__", "__TIME__", "__TIMESTAMP__"})
+    if (text.find(word) != std::string::npos)
+      return "it names " + std::string(word);
+  // Such a name can also be put together.
+  for (const std::string_view paste : {"##", "%:%:"})
+    if (text.find(paste) != std::string::npos) return "it pastes names";
   bool defined = false;
   std::vector<std::string_view> plain, other;  // macros of the source
   for (std::size_t at = 0; at < text.size(); ++at) {

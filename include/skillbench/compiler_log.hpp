@@ -23,6 +23,15 @@ inline constexpr std::size_t most_quoted_errors = 3;  // for one element type
 inline constexpr std::size_t most_error_bytes = 600;
 inline constexpr std::size_t most_kept_log_bytes = 16 * 1024;
 
+// The beginning of UTF-8 text, at most so many bytes and no part of a character.
+[[nodiscard]] inline std::string cut_between_characters(std::string_view text,
+                                                        std::size_t most) {
+  if (text.size() <= most) return std::string(text);
+  while (most > 0 && (static_cast<unsigned char>(text[most]) & 0xc0) == 0x80)
+    --most;
+  return std::string(text.substr(0, most));
+}
+
 // One error of NVRTC's or ptxas' log, with the line it names.
 struct log_error {
   std::optional<int> line;
@@ -48,7 +57,7 @@ struct log_error {
         line.remove_prefix(1);
     }
   }
-  found.text = std::string(line.substr(0, most_error_bytes));
+  found.text = cut_between_characters(line, most_error_bytes);
   return found;
 }
 
@@ -68,7 +77,12 @@ struct log_error {
                           line.starts_with("ptxas error") ||
                           line.starts_with("ptxas fatal") ||
                           line.starts_with("nvrtc: error");
-    if (is_error) found.push_back(parse_error(line));
+    if (!is_error) continue;
+    log_error one = parse_error(line);
+    if (std::none_of(found.begin(), found.end(), [&](const log_error& other) {
+          return other.line == one.line && other.text == one.text;
+        }))
+      found.push_back(std::move(one));
   }
   return found;
 }
@@ -92,7 +106,7 @@ struct log_error {
   say(first == std::string_view::npos
           ? "the compiler refused the source and gave no reason"
           : "the compiler refused the source: " +
-                std::string(log.substr(first, most_error_bytes)),
+                cut_between_characters(log.substr(first), most_error_bytes),
       std::nullopt);
   return found;
 }
@@ -140,10 +154,7 @@ class compiler_log {
     }
     const bool too_long = all.size() > most_kept_log_bytes;
     if (too_long) {
-      std::size_t end = most_kept_log_bytes;  // not within a character
-      while (end > 0 && (static_cast<unsigned char>(all[end]) & 0xc0) == 0x80)
-        --end;
-      all.resize(end);
+      all = cut_between_characters(all, most_kept_log_bytes);
       all += '\n';
     }
     if (too_long || cut_) all += "(cut here)\n";

@@ -141,6 +141,7 @@ struct comparison {
   std::string model, task;
   bool all_models = false, all_tasks = false;
   rungs with, without;
+  std::uint64_t left_out = 0;  // outputs of tasks or models that one arm lacks
   reading if_fail, if_pass;   // unjudged outputs counted as failed, as passed
   double counted_p = 1;       // of `if_fail`, corrected for many comparisons
   verdict said = verdict::not_compared;
@@ -385,17 +386,38 @@ inline void conclude(comparison& of, double counted_fail, double counted_pass) {
   of.missing = missing_draws(of);
 }
 
-// Holm over all that are told side by side.
+// Holm over all that are compared side by side.
 inline void conclude_all(std::vector<comparison>& all) {
+  std::vector<comparison*> compared;
   std::vector<double> fail, pass;
-  for (const comparison& one : all) {
+  for (comparison& one : all) {
+    if (!one.if_fail.difference) continue;
+    compared.push_back(&one);
     fail.push_back(one.if_fail.p);
     pass.push_back(one.if_pass.p);
   }
   fail = holm(fail);
   pass = holm(pass);
-  for (std::size_t i = 0; i < all.size(); ++i)
-    conclude(all[i], fail[i], pass[i]);
+  for (std::size_t i = 0; i < compared.size(); ++i)
+    conclude(*compared[i], fail[i], pass[i]);
+}
+
+using entries = std::vector<const std::pair<const cell_key, cell>*>;
+
+// A sum over tasks or models is of those that both arms have: what one arm alone
+// did tells nothing of the other. Where there is none it is of all.
+[[nodiscard]] inline comparison compare_sum(const entries& all,
+                                            std::uint64_t seed) {
+  entries shared;
+  std::uint64_t alone = 0;
+  for (const auto* entry : all) {
+    const rungs &with = entry->second.with, &without = entry->second.without;
+    if (with.outputs > 0 && without.outputs > 0) shared.push_back(entry);
+    else alone += with.outputs + without.outputs;
+  }
+  comparison out = compare_cells(shared.empty() ? all : shared, seed);
+  if (!shared.empty()) out.left_out = alone;
+  return out;
 }
 
 }  // namespace effect_detail
@@ -431,9 +453,8 @@ inline void conclude_all(std::vector<comparison>& all) {
                                        : counts.not_judged);
       }
     }
-    std::vector<const std::pair<const cell_key, cell>*> all;
-    std::map<std::string, std::vector<const std::pair<const cell_key, cell>*>>
-        of_model;
+    entries all;
+    std::map<std::string, entries> of_model;
     for (const auto& entry : cells) {
       all.push_back(&entry);
       of_model[entry.first.first].push_back(&entry);
@@ -443,12 +464,12 @@ inline void conclude_all(std::vector<comparison>& all) {
       told.task = entry.first.second;
       made.by_stratum.push_back(std::move(told));
     }
-    made.over_all = compare_cells(all, seed);
+    made.over_all = compare_sum(all, seed);
     made.over_all.all_models = made.over_all.all_tasks = true;
     conclude(made.over_all, made.over_all.if_fail.p, made.over_all.if_pass.p);
     if (of_model.size() > 1) {
-      for (const auto& [model, entries] : of_model) {
-        comparison told = compare_cells(entries, seed);
+      for (const auto& [model, its] : of_model) {
+        comparison told = compare_sum(its, seed);
         told.model = model;
         told.all_tasks = true;
         made.by_model.push_back(std::move(told));
@@ -525,6 +546,9 @@ namespace effect_detail {
              std::to_string(static_cast<int>(std::lround(
                  sought_difference * 100))) + " points");
   }
+  if (of.left_out > 0)
+    text += ". " + std::to_string(of.left_out) +
+            " outputs are left out, of tasks or models that one arm lacks";
   if (of.token_ratio) {
     char cost[160];
     std::snprintf(cost, sizeof cost,

@@ -107,6 +107,17 @@ class stopwatch {
          why == reason::too_large;
 }
 
+// A compile that was stopped by the clock on the wall and had hardly run: the
+// machine was busy, or asleep. Where a worker can open other people's files it may
+// have waited for one that never ends, which is the source's doing.
+[[nodiscard]] inline bool only_waited(reason why, const device& on,
+                                      double cpu_before) {
+  constexpr double least_cpu_seconds = 5;
+  return why == reason::child_timed_out &&
+         on.cpu_used() - cpu_before < least_cpu_seconds &&
+         (on.isolation() == "strict" || on.isolation() == "bwrap");
+}
+
 }  // namespace story
 
 // The lower rung of two; `unjudged` says nothing, so anything that fails goes
@@ -141,9 +152,12 @@ class stopwatch {
       all.refused.push_back(std::move(none));
       return all;
     }
+    const double before = on.cpu_used();
     auto made = on.compile(plan_compile(asked, chosen.value(), type));
     if (!made) {
-      if (!story::is_compile_limit(made.error().why)) return made.error();
+      if (!story::is_compile_limit(made.error().why) ||
+          story::only_waited(made.error().why, on, before))
+        return made.error();
       finding stopped;
       stopped.kind = code::compile_limits;
       stopped.what = "the compiler was stopped: " + made.error().what;
@@ -322,7 +336,7 @@ inline void measure(record& told, const candidate& asked,
     return extract(given.output);
   }();
   if (!pieces.found) return stopped(std::move(told), pieces.refused);
-  told.source_hash = hash_text(pieces.found->source);
+  told.source_hash = sha256(pieces.found->source);
   told.source = pieces.found->source;
 
   const read_result read = [&] {

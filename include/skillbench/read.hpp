@@ -304,18 +304,6 @@ class judge {
   // One evaluation takes about as many steps as the text has bytes; the search
   // for a setting may take this many.
   void check_constraints() {
-    constexpr double most_steps = 1e9;
-    double combinations = 1, bytes = 0;
-    for (const tunable& one : read_.tune)
-      combinations *= static_cast<double>(one.values.size());
-    for (const expression& one : read_.constraints)
-      bytes += static_cast<double>(one.text().size());
-    combinations =
-        std::min(combinations, static_cast<double>(most_combinations));
-    if (bytes * combinations > most_steps) {
-      refuse("constraints and tunables together are too large to be searched");
-      return;
-    }
     for (const element type : all_elements) {
       const auto chosen = default_setting(read_, type);
       if (chosen) continue;

@@ -108,7 +108,7 @@ struct speedup {
 struct record {
   int schema = record_schema;
   sample of;                      // identity; its `output` text is not written
-  std::string source_hash;        // of the excerpt, 64-bit hex; "" without one
+  std::string source_hash;        // of the excerpt, SHA-256; "" without one
   std::string source;             // the excerpt itself; not written
   std::string ptx;                // of every element type, when the plan asks
                                   // for it; not written

@@ -118,6 +118,13 @@ inline void shorten(record& told) {
   // A record without counters is not one with them, nor is one that was
   // judged by another suite.
   if (asked.counters) machine += ", counters";
+  // Nor is one without times one with them, where there are any.
+  if (!machine.starts_with("PTX machine")) {
+    if (asked.no_time) machine += ", not timed";
+    if (asked.hot) machine += ", hot";
+    if (asked.sustained > 0)
+      machine += ", sustained " + std::to_string(asked.sustained) + " s";
+  }
   if (asked.tune)
     machine += ", tuned in " + std::to_string(asked.tune_trials) + " trials";
   if (by)
