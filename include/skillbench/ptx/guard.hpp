@@ -86,8 +86,7 @@ struct copy_place {
 [[nodiscard]] inline bool guarded_access(warp& w, shared_memory& of, int lane, std::uint64_t at,
                                          unsigned bytes, bool store) {
   if (!free_to_access(w, of, lane, at, bytes, store)) return false;
-  if (store && !of.notes.empty() && &of == w.shared)
-    of.notes[at / 16] = {w.number * warp_lanes + static_cast<std::uint32_t>(lane) + 1, w.pc, of.fences[w.number], of.meetings};
+  if (store && &of == w.shared) of.note_store(at, w.number, static_cast<std::uint32_t>(lane), w.pc);
   return true;
 }
 
@@ -96,7 +95,7 @@ struct copy_place {
 [[nodiscard]] inline bool quietly_guarded(const warp& w, shared_memory& of, int lane, std::uint64_t at, unsigned bytes) {
   if (!of.held.empty() || any_of(of.shadow.data() + at, bytes, in_flight | mbarrier_bytes)) return false;
   if (!of.matrices.count.empty() && of.matrices.count[at / 16]) return false;
-  if (!of.notes.empty()) of.notes[at / 16] = {w.number * warp_lanes + static_cast<std::uint32_t>(lane) + 1, w.pc, of.fences[w.number], of.meetings};
+  of.note_store(at, w.number, static_cast<std::uint32_t>(lane), w.pc);
   return true;
 }
 

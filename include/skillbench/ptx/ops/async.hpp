@@ -64,8 +64,7 @@ inline void land(shared_memory& of, std::uint32_t warp_number, copy_batch& b, la
       for (unsigned i = 0; i < b.bytes; ++i)
         if ((b.undefined_bytes[l] >> i) & 1u) shadow[i] = undefined;
     // cp.async writes as ordinary stores do: a wgmma needs a fence behind it.
-    if (!of.notes.empty())
-      of.notes[b.to[l] / 16] = {warp_number * warp_lanes + l + 1, b.pc, of.fences[warp_number], of.meetings};
+    of.note_store(b.to[l], warp_number, l, b.pc);
   }
   b.lanes &= ~lanes;
 }
