@@ -70,7 +70,8 @@ struct copy_place {
   if (!store) return true;
   if (any_of(shadow, bytes, mbarrier_bytes))
     return tell(code::mbarrier_misuse, "there is an mbarrier, which ordinary stores must not touch before mbarrier.inval");
-  if (!of.matrices.count.empty())
+  const auto* const counts = reinterpret_cast<const std::uint8_t*>(of.matrices.count.data());
+  if (!of.matrices.count.empty() && any_of(counts + at / 16 * 2, ((at + bytes - 1) / 16 - at / 16 + 1) * 2, 0xff))
     for (std::uint64_t piece = at / 16; piece <= (at + bytes - 1) / 16; ++piece)
       if (of.matrices.count[piece])
         return tell(code::in_flight_access, "the wgmma of " + line_words(*w.launch, of.matrices.pc) +

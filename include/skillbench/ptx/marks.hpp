@@ -70,12 +70,35 @@ SKILLBENCH_WIDE inline bool within_at_wide(const std::uint32_t* row, const std::
   __m512i table[4];
   for (int i = 0; i < 4; ++i) table[i] = _mm512_loadu_si512(limits + 16 * i);
   unsigned bad = 0;
+  // Most often one copy stored them all.
+  if (n > 8) {
+    const std::uint32_t mark = row[places[0] / 4];
+    const __m512i all = _mm512_set1_epi32(static_cast<int>(mark));
+    std::size_t i = 0;
+    for (bool same = true; same && i < n;) {
+      __m512i other = _mm512_setzero_si512();
+      for (std::size_t end = i + 8; i < end && i < n; i += 2) other = _mm512_or_si512(other, _mm512_xor_si512(all, two_at(row, places, i, n)));
+      same = _mm512_test_epi32_mask(other, other) == 0;
+      if (same && i >= n) return mark <= limits[mark % actors];
+    }
+  }
   for (std::size_t i = 0; i < n; i += 2) {
     const __m512i m = two_at(row, places, i, n);
     const __m512i low = _mm512_permutex2var_epi32(table[0], m, table[1]), high = _mm512_permutex2var_epi32(table[2], m, table[3]);
     bad |= _mm512_cmpgt_epu32_mask(m, _mm512_mask_mov_epi32(low, _mm512_test_epi32_mask(m, _mm512_set1_epi32(32)), high));
   }
   return bad == 0;
+}
+
+// Whether one of row[which[i]] is above `most`.
+SKILLBENCH_WIDE inline bool any_above_wide(const std::uint32_t* row, const std::uint32_t* which, std::size_t n, std::uint32_t most) noexcept {
+  __m512i highest = _mm512_setzero_si512();
+  for (std::size_t i = 0; i < n; i += 16) {
+    const __mmask16 some = first_of_16(n - i);
+    const __m512i at = _mm512_maskz_loadu_epi32(some, which + i);
+    highest = _mm512_maskz_max_epu32(0xffff, highest, _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), some, at, row, 4));
+  }
+  return _mm512_cmpgt_epu32_mask(highest, _mm512_set1_epi32(static_cast<int>(most))) != 0;
 }
 
 // Whether the places hold what `bytes` has, place after place.
@@ -115,6 +138,7 @@ SKILLBENCH_WIDE inline bool quads_at_most_wide(const std::uint32_t* row, const s
 }
 #undef SKILLBENCH_WIDE
 #else
+inline bool any_above_wide(const std::uint32_t*, const std::uint32_t*, std::size_t, std::uint32_t) noexcept { return false; }
 inline bool same_at_wide(const void*, const std::uint32_t*, std::size_t, const void*) noexcept { return false; }
 inline bool quads_within_wide(const std::uint32_t*, const std::uint32_t*, std::size_t, const std::uint32_t*) noexcept { return false; }
 inline bool quads_at_most_wide(const std::uint32_t*, const std::uint32_t*, std::size_t, std::uint32_t) noexcept { return false; }
@@ -160,6 +184,12 @@ inline void put(std::uint32_t* at, std::size_t n, std::uint32_t mark) noexcept {
   for (std::size_t i = 0; i < n; ++i)
     if (!within(row + places[i] / 4, 8, limits)) return false;
   return true;
+}
+[[nodiscard]] inline bool any_above(const std::uint32_t* row, const std::uint32_t* which, std::size_t n, std::uint32_t most) noexcept {
+  if (are_wide()) return any_above_wide(row, which, n, most);
+  for (std::size_t i = 0; i < n; ++i)
+    if (row[which[i]] > most) return true;
+  return false;
 }
 [[nodiscard]] inline bool same_at(const void* row, const std::uint32_t* places, std::size_t n, const void* bytes) noexcept {
   if (are_wide()) return same_at_wide(row, places, n, bytes);

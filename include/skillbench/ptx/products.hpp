@@ -23,30 +23,30 @@ struct kept_left {
   alignas(64) float spread[16 * 64];
 };
 
-// A matrix in shared memory that wgmma reads: its places of 32 bytes, and B as
-// floats, eight columns after eight columns.
-struct kept_right {
+// A matrix in shared memory that wgmma reads: its places of 32 bytes, and what
+// they hold as floats: B eight columns after eight columns, a warp's A spread out.
+struct kept_operand {
   std::uint64_t descriptor = 0;
   std::uint32_t form = 0;       // of the operand, never 0
   bool whole = false;           // it is made of places
-  bool filled = false;          // `bytes` and `columns` are
+  bool filled = false;          // `bytes` and `floats` are
   std::uint32_t highest = 0;    // of the places
   std::vector<std::uint32_t> places;
   std::vector<std::byte> bytes;
-  std::vector<float> columns;
+  std::vector<float> floats;
 };
 
 // Of one machine.
 struct kept_products {
-  static constexpr std::size_t count = 128;  // a power of two
+  static constexpr std::size_t count = 512;  // a power of two
   kept_left left;
-  std::array<kept_right, count> rights;
+  std::array<kept_operand, count> operands;
 
   // The entry of an operand; another one may be in it.
-  [[nodiscard]] kept_right& right_of(std::uint64_t descriptor, std::uint32_t form) noexcept {
-    return rights[((descriptor + form) * 0x9e3779b97f4a7c15ull) >> 57];
+  [[nodiscard]] kept_operand& operand_of(std::uint64_t descriptor, std::uint32_t form) noexcept {
+    return operands[((descriptor + form) * 0x9e3779b97f4a7c15ull) >> 55];
   }
 };
-static_assert(kept_products::count == 1u << (64 - 57));
+static_assert(kept_products::count == 1u << (64 - 55));
 
 }  // namespace skillbench::ptx

@@ -456,16 +456,14 @@ class cta_races {
   // against it.
   void outsider(std::uint32_t pc, std::uint64_t at, std::uint64_t bytes, bool store) {
     if (!shared_on || !bytes) return;
+    const std::size_t first = at >> shift_, n = ((at + bytes - 1) >> shift_) - first + 1;
     if (!store) {
-      std::uint32_t* const loads = reader(copy_engine);
-      for (std::size_t g = at >> shift_; g <= (at + bytes - 1) >> shift_; ++g) loads[g] = read_mark(copy_engine, pc);
+      marks::put(reader(copy_engine) + first, n, read_mark(copy_engine, pc));
       reading_ |= std::uint64_t{1} << copy_engine;
       return;
     }
-    for (std::size_t g = at >> shift_; g <= (at + bytes - 1) >> shift_; ++g) {
-      writers_[g] = ((now_[copy_engine] - base_) << 6) | copy_engine;
-      places_[g] = pc << 5;
-    }
+    marks::put(writers_.get() + first, n, ((now_[copy_engine] - base_) << 6) | copy_engine);
+    marks::put(places_.get() + first, n, pc << 5);
     writing_ |= std::uint64_t{1} << copy_engine;
   }
 
