@@ -281,11 +281,13 @@ inline void count_request(warp& w, const op& o, const lane_addresses& a, unsigne
 }
 
 [[nodiscard]] inline bool any_set(const std::uint8_t* bytes, std::uint64_t n) noexcept {
-  std::uint64_t i = 0, seen = 0, four[4] = {};
-  for (; i + 32 <= n; i += 32) {
-    std::uint64_t words[4];
-    std::memcpy(words, bytes + i, 32);
-    for (int k = 0; k < 4; ++k) four[k] |= words[k];
+  std::uint64_t i = 0, seen = 0, also = 0;
+  for (; i + 16 <= n; i += 16) {
+    std::uint64_t low, high;
+    std::memcpy(&low, bytes + i, 8);
+    std::memcpy(&high, bytes + i + 8, 8);
+    seen |= low;
+    also |= high;
   }
   for (; i + 8 <= n; i += 8) {
     std::uint64_t word;
@@ -293,7 +295,7 @@ inline void count_request(warp& w, const op& o, const lane_addresses& a, unsigne
     seen |= word;
   }
   for (; i < n; ++i) seen |= bytes[i];
-  return (seen | four[0] | four[1] | four[2] | four[3]) != 0;
+  return (seen | also) != 0;
 }
 
 // Shadow bytes of memory as undefined bits of a lane, and back.

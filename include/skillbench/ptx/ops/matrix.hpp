@@ -411,7 +411,7 @@ void finish_mma(warp& w, const mma_form& f, const further& all, bool tainted, co
   kept_left& kept = w.launch->kept->left;
   const auto kind = static_cast<int>(kind_of(type));
   bool same = kept.kind == kind && kept.registers == registers;
-  for (int r = 0; same && r < registers; ++r) same = std::memcmp(kept.words[r], w.lanes<std::uint32_t>(a[r]), sizeof kept.words[r]) == 0;
+  for (int r = 0; same && r < registers; ++r) same = sixteen::is_same(w.lanes<std::uint32_t>(a[r]), kept.words[r]);
   if (same) return kept.spread;
   kept.kind = kind;
   kept.registers = registers;

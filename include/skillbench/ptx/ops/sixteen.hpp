@@ -45,6 +45,11 @@ SKILLBENCH_WIDE inline __m512 element_of(const std::uint32_t* words, operand_kin
   return _mm512_maskz_cvtph_ps(0xffff, _mm512_maskz_cvtepi32_epi16(0xffff, i ? _mm512_maskz_srli_epi32(0xffff, x, 16) : x));
 }
 
+// Whether a register of 32 words is as it was.
+SKILLBENCH_WIDE inline bool is_same(const std::uint32_t* words, const std::uint32_t* before) noexcept {
+  return (_mm512_cmpneq_epi32_mask(_mm512_loadu_si512(words), _mm512_loadu_si512(before)) | _mm512_cmpneq_epi32_mask(_mm512_loadu_si512(words + 16), _mm512_loadu_si512(before + 16))) == 0;
+}
+
 // Register r of A, of mma.m16n8 and of wgmma.
 SKILLBENCH_WIDE inline void spread_register(const std::uint32_t* words, operand_kind kind, int r, float* spread) noexcept {
   const int e = kind == operand_kind::tf32 ? 1 : 2;
@@ -115,6 +120,7 @@ SKILLBENCH_WIDE inline void multiply_panel(const float* spread, const float* rig
 
 #undef SKILLBENCH_WIDE
 #else
+inline bool is_same(const std::uint32_t*, const std::uint32_t*) noexcept { return false; }
 inline void spread_rows(const float*, int, float*) noexcept {}
 inline void spread_register(const std::uint32_t*, operand_kind, int, float*) noexcept {}
 inline void columns_register(const std::uint32_t*, operand_kind, int, float*) noexcept {}
