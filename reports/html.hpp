@@ -48,6 +48,7 @@ using source_of_hash =
 struct html_limits {
   std::size_t findings = 20;            // shown of one output
   std::size_t source_bytes = 64 * 1024; // of one source
+  std::size_t all_log_bytes = std::size_t{32} << 20;     // of compilers' logs
   std::size_t all_source_bytes = std::size_t{64} << 20;  // then no more
   std::size_t roofs = 4000;             // timed cases drawn under their roof
   std::size_t tuned = 400;              // outputs drawn as they came and tuned
@@ -112,7 +113,7 @@ using json_text::json;
 }
 
 [[nodiscard]] inline json details(const record& one,
-                                  const html_limits& limits) {
+                                  const html_limits& limits, bool with_log) {
   json made = {{"reason", one.reason}, {"device", one.device},
                {"seed", one.seed}, {"speed", one.speed},
                {"source_hash", one.source_hash}};
@@ -122,6 +123,8 @@ using json_text::json;
        ++i)
     made["findings"].push_back(json_text::write(one.findings[i]));
   made["findings_left"] = one.findings.size() - made["findings"].size();
+  if (!one.log.empty())
+    made["log"] = with_log ? one.log : "(left out here: the record has it)";
   made["cases"] = summed_cases(one);
   made["kernels"] = json::array();
   for (const compiled_kernel& each : one.kernels)
@@ -224,7 +227,7 @@ class word_list {
   json sources = json::object(), roofs = json::array();
   std::set<std::string> devices, ids;
   std::map<std::string, std::size_t> speeds;
-  std::size_t source_bytes = 0;
+  std::size_t source_bytes = 0, log_bytes = 0, roofs_in_all = 0;
   std::string lines;
   for (std::size_t i = 0; i < records.size(); ++i) {
     const record& one = records[i];
@@ -244,13 +247,16 @@ class word_list {
       outputs["tokens"].push_back(nullptr);
     outputs["reason"].push_back(one.reason.substr(0, 200));
     for (const timed_case& each : one.timings)
-      if (roofs.size() < limits.roofs)
-        if (json seen = html_text::under_roof(i, each); !seen.is_null())
-          roofs.push_back(std::move(seen));
+      if (json seen = html_text::under_roof(i, each); !seen.is_null()) {
+        ++roofs_in_all;
+        if (roofs.size() < limits.roofs) roofs.push_back(std::move(seen));
+      }
     devices.insert(one.device);
     ++speeds[one.speed.empty() ? "not measured" : one.speed];
     if (i > 0) lines += '\n';
-    lines += html_text::embedded(html_text::details(one, limits));
+    log_bytes += one.log.size();
+    lines += html_text::embedded(html_text::details(
+        one, limits, log_bytes <= limits.all_log_bytes));
     if (!source || one.source_hash.empty() ||
         sources.contains(one.source_hash) ||
         source_bytes >= limits.all_source_bytes)
@@ -284,6 +290,7 @@ class word_list {
   for (const effect& each : effects)
     data["effects"].push_back(json_text::write(each));
   data["roofs"] = std::move(roofs);
+  data["roofs_in_all"] = roofs_in_all;
   data["tuned"] = html_text::tuned_outputs(records, limits);
   data["tuned_in_all"] =
       std::count_if(records.begin(), records.end(),

@@ -138,24 +138,6 @@ TEST_CASE("evaluate: ptxas' errors and an empty log are told without a line") {
   }
 }
 
-TEST_CASE("evaluate: a log of many errors is quoted from its start") {
-  std::string log;
-  for (int line = 1; line <= 50; ++line)
-    log += "candidate.cu(" + std::to_string(line) + "): error: " +
-           std::string(5000, 'x') + "\n";
-  const auto errors = story::errors_in(log);
-  REQUIRE(errors.size() == story::most_quoted_errors);
-  CHECK(errors[2].line == 3);
-  CHECK(errors[2].text.size() == story::most_error_bytes);
-}
-
-TEST_CASE("evaluate: a line number that is no number is none") {
-  CHECK_FALSE(story::parse_error("candidate.cu(): error: x").line);
-  CHECK_FALSE(story::parse_error("candidate.cu(12").line);
-  CHECK_FALSE(story::parse_error("candidate.cu(999999999999): error: x").line);
-  CHECK(story::parse_error("candidate.cu(7): error: x").line == 7);
-}
-
 TEST_CASE("evaluate: a compiler that dies is the source's doing") {
   for (const reason why :
        {reason::child_died, reason::child_timed_out, reason::too_large}) {

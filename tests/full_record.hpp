@@ -48,6 +48,7 @@ inline record full_record() {
   one.index = -1;
   one.count = 99;
   it.findings = {one, finding{}};
+  it.log = "float32:\ncandidate.cu(3): error: x\n";
   it.chosen = {{"B", 2}, {"A", -1}};
   compiled_kernel kernel{"float", "k<float>", "_Z1k", 32, 0, {}, 8, 16};
   it.kernels = {kernel};

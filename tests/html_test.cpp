@@ -54,7 +54,7 @@ std::string element(const std::string& page, const std::string& id) {
 TEST_CASE("html: hostile words end nothing") {
   record bad = told(evil, evil, outcome::wrong);
   bad.of.task = bad.of.model = bad.of.skill = bad.of.path = evil;
-  bad.device = bad.speed = bad.reason = evil;
+  bad.device = bad.speed = bad.reason = bad.log = evil;
   bad.chosen.emplace_back(evil, 1);
   finding f;
   f.kind = code::wrong_value;
@@ -128,6 +128,20 @@ TEST_CASE("html: sources stand once, and a long one is cut") {
         std::string::npos);
 }
 
+TEST_CASE("html: logs stand in the page until there are too many") {
+  record first = told("a", arm_with, outcome::does_not_compile);
+  first.log = "float32:\ncandidate.cu(1): error: <b>\n";
+  record second = first;
+  second.of.id = "b";
+  html_limits few;
+  few.all_log_bytes = first.log.size();
+  const std::string page =
+      html_report(std::vector{first, second}, {}, {}, few);
+  const std::string details = element(page, "details");
+  CHECK(times(details, "\\u003cb\\u003e") == 1);
+  CHECK(times(details, "left out here: the record has it") == 1);
+}
+
 TEST_CASE("html: outputs without a name of their own get one") {
   record one = told("", arm_with, outcome::correct), two = one;
   two.of.path = "out/b.md";
@@ -148,6 +162,27 @@ TEST_CASE("html: what was not reported or measured is no number") {
   CHECK(element(page, "data").find("not measured: no GPU") != std::string::npos);
   CHECK(element(page, "details").find("\"worst_share\":null") !=
         std::string::npos);
+}
+
+TEST_CASE("html: not more timed cases than are drawn, and all are counted") {
+  timed_case timed;
+  timed.bytes = 1e6;
+  timed.operations = 1e7;
+  timed.peak_bytes = 3e12;
+  timed.peak_operations = 6e13;
+  timed.samples.resize(20);
+  for (std::size_t i = 0; i < timed.samples.size(); ++i) {
+    timed.samples[i].nanoseconds = 1000;
+    timed.samples[i].round = i / 2;
+    timed.samples[i].of_baseline = i % 2 == 1;
+  }
+  std::vector<record> all{told("a", arm_with, outcome::correct)};
+  all[0].timings.assign(5, timed);
+  html_limits limits;
+  limits.roofs = 2;
+  const std::string page = html_report(all, {}, {}, limits);
+  CHECK(times(page, "\"intensity\":10.0") == 2);
+  CHECK(times(page, "\"roofs_in_all\":5,") == 1);
 }
 
 TEST_CASE("html: not more tuned outputs than are drawn, and all are counted") {

@@ -179,6 +179,9 @@ TEST_CASE("access: forms that are not run are refused by name") {
   CHECK(kit::refusal({"ld.global.v8.f32 {%o0, %o0, %o0, %o0, %o0, %o0, %o0, %o0}, [%zd0];", {}, {4}}).find("ld.global.v8.f32") != std::string::npos);
   CHECK(kit::refusal({"ld.global.v4.u64 {%o0, %o0, %o0, %o0}, [%zd0];", {}, {8}}).find("vector") != std::string::npos);
   CHECK(kit::refusal({"ld.global.u64 %o0, [%zd0];", {}, {4}}).find("narrower") != std::string::npos);
+  // ptxas takes these, and nobody writes them.
+  for (const std::string text : {"ld.global.u32 %q, [%zd0];", "ld.global.b64 %q, [%zd0];", "st.global.u32 [%zd0], %q;"})
+    CHECK(kit::refusal({"{.reg .b128 %q; " + text + " mov.u32 %o0, 0;}", {}, {4}}).find("128 bits") != std::string::npos);
   CHECK(kit::refusal({"red.async.global.add.u32 [%zd1], 1;", {}, {}}).find("async") != std::string::npos);
   CHECK(kit::refusal({"fence.proxy.tensormap::generic.acquire.gpu [%zd1], 128;", {}, {}}).find("fence.proxy") != std::string::npos);
 }

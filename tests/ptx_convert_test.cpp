@@ -198,4 +198,6 @@ TEST_CASE("convert: forms that are not run are refused by name") {
   for (const std::string text : {"e4m3x2.f32", "pred.u32", "rn.f32x2.f32"})
     CHECK(kit::refusal({"cvt." + text + " %o0, %i0;", {4}, {4}}).find("not supported by the PTX machine: cvt." + text) != std::string::npos);
   CHECK(kit::refusal({"cvt.s64.s32 %o0, %i0;", {4}, {4}}).find("narrower") != std::string::npos);
+  for (const std::string text : {"cvt.u64.u32 %q, %i0;", "cvt.s32.s64 %o0, %q;", "cvt.f32.f64 %o0, %q;"})
+    CHECK(kit::refusal({"{.reg .b128 %q; " + text + " mov.u32 %o0, 0;}", {4}, {4}}).find("128 bits") != std::string::npos);
 }

@@ -30,10 +30,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <optional>
 #include <string>
@@ -65,6 +67,9 @@ struct child_command {
   std::string program;                   // a path
   std::vector<std::string> arguments;    // after the program's own name
   std::vector<std::string> environment;  // "NAME=value"
+  // The program starts another, and ends as that one ends, with 128 and its
+  // signal: CPU time and its limit are meant for the other one.
+  bool wrapped = false;
 };
 
 // How a child ended.
@@ -192,7 +197,8 @@ class child {
   // 0; SIGXCPU ends it then. Whole seconds: the kernel counts no finer.
   void allow_cpu(std::uint64_t seconds);
 
-  // CPU time used so far by the child's threads.
+  // CPU time used so far by the child's threads; of a wrapped program that has
+  // ended, what was last seen.
   [[nodiscard]] double cpu_seconds() const;
 
   // The last that it wrote to standard output and standard error.
@@ -211,16 +217,21 @@ class child {
     std::swap(output_, other.output_);
     std::swap(said_, other.said_);
     std::swap(end_, other.end_);
+    std::swap(wrapped_, other.wrapped_);
+    std::swap(cpu_seen_, other.cpu_seen_);
   }
 
   void listen();
   [[nodiscard]] bool ended() const;
+  [[nodiscard]] pid_t working() const;
 
   pid_t id_ = -1;
   descriptor handle_;  // pidfd
   descriptor requests_, answers_, output_;
   std::string said_;
   std::optional<child_end> end_;
+  bool wrapped_ = false;
+  mutable double cpu_seen_ = 0.0;  // of a wrapped program
 };
 
 namespace child_process {
@@ -472,6 +483,7 @@ inline result<child> child::start(const child_command& command,
 
   child started;
   started.id_ = made;
+  started.wrapped_ = command.wrapped;
   ::setpgid(made, made);  // as the child does: whoever is first
   started.handle_ =
       descriptor(static_cast<int>(::syscall(SYS_pidfd_open, made, 0)));
@@ -627,7 +639,10 @@ inline child_end child::stop() {
     do {
       got = ::waitid(P_PID, static_cast<id_t>(id_), &told, WEXITED);
     } while (got != 0 && errno == EINTR);
-    if (got == 0 && told.si_code == CLD_EXITED)
+    if (got == 0 && told.si_code == CLD_EXITED && wrapped_ &&
+        told.si_status > 128)
+      how.signal = told.si_status - 128;
+    else if (got == 0 && told.si_code == CLD_EXITED)
       how.exit_code = told.si_status;
     else if (got == 0)
       how.signal = told.si_status;
@@ -641,24 +656,50 @@ inline child_end child::stop() {
   return how;
 }
 
+// The process that does the work: the last of a chain of only children, where the
+// program is wrapped. `id_` while there is none.
+inline pid_t child::working() const {
+  pid_t at = id_;
+  for (int depth = 0; wrapped_ && depth < 4; ++depth) {
+    const std::string of = std::to_string(at);
+    const descriptor list(::open(
+        ("/proc/" + of + "/task/" + of + "/children").c_str(),
+        O_RDONLY | O_CLOEXEC));
+    char text[32] = "";
+    if (!list || ::read(list.number(), text, sizeof text - 1) <= 0) break;
+    const pid_t next = static_cast<pid_t>(std::strtol(text, nullptr, 10));
+    if (next <= 0) break;
+    at = next;
+  }
+  return at;
+}
+
 inline double child::cpu_seconds() const {
-  clockid_t of;
-  timespec used{};
-  if (end_ || id_ <= 0 || ::clock_getcpuclockid(id_, &of) != 0 ||
-      ::clock_gettime(of, &used) != 0)
-    return 0.0;
-  return static_cast<double>(used.tv_sec) +
-         1e-9 * static_cast<double>(used.tv_nsec);
+  if (end_ || id_ <= 0) return 0.0;
+  const auto used_by = [](pid_t each) {
+    clockid_t of;
+    timespec used{};
+    if (::clock_getcpuclockid(each, &of) != 0 ||
+        ::clock_gettime(of, &used) != 0)
+      return 0.0;
+    return static_cast<double>(used.tv_sec) +
+           1e-9 * static_cast<double>(used.tv_nsec);
+  };
+  double all = used_by(id_);
+  if (!wrapped_) return all;
+  if (const pid_t worker = working(); worker != id_) all += used_by(worker);
+  return cpu_seen_ = std::max(cpu_seen_, all);
 }
 
 inline void child::allow_cpu(std::uint64_t seconds) {
   if (end_ || id_ <= 0) return;
+  const pid_t worker = working();
   rlimit now{};
-  if (::prlimit(id_, RLIMIT_CPU, nullptr, &now) != 0) return;
+  if (::prlimit(worker, RLIMIT_CPU, nullptr, &now) != 0) return;
   now.rlim_cur = now.rlim_max;
   const rlim_t wanted = static_cast<rlim_t>(cpu_seconds()) + seconds + 1;
   if (seconds > 0 && wanted < now.rlim_max) now.rlim_cur = wanted;
-  (void)::prlimit(id_, RLIMIT_CPU, &now, nullptr);
+  (void)::prlimit(worker, RLIMIT_CPU, &now, nullptr);
 }
 
 inline std::string child::said() {

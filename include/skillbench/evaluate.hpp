@@ -27,6 +27,7 @@
 
 #include <skillbench/check.hpp>
 #include <skillbench/compile.hpp>
+#include <skillbench/compiler_log.hpp>
 #include <skillbench/device.hpp>
 #include <skillbench/extract.hpp>
 #include <skillbench/family.hpp>
@@ -70,9 +71,6 @@ struct compiled_all {
 
 namespace story {
 
-inline constexpr std::size_t most_quoted_errors = 3;  // for one element type
-inline constexpr std::size_t most_error_bytes = 600;
-
 // Adds a stage's wall time to the record when it ends.
 class stopwatch {
  public:
@@ -94,96 +92,6 @@ class stopwatch {
   stage now_;
   clock::time_point began_;
 };
-
-// One error of NVRTC's or ptxas' log, with the line it names.
-struct log_error {
-  std::optional<int> line;
-  std::string text;
-};
-
-// "candidate.cu(12): error: ..." names a line of the candidate; "ptxas error :
-// ..." and "cuda_fp16.hpp(3): error: ..." do not.
-[[nodiscard]] inline log_error parse_error(std::string_view line) {
-  log_error found;
-  constexpr std::string_view ours = "candidate.cu(";
-  if (const std::size_t at = line.find(ours); at == 0) {
-    const std::string_view rest = line.substr(ours.size());
-    int number = 0;
-    std::size_t digits = 0;
-    while (digits < rest.size() && digits < 8 && rest[digits] >= '0' &&
-           rest[digits] <= '9')
-      number = number * 10 + (rest[digits++] - '0');
-    if (digits > 0 && digits < rest.size() && rest[digits] == ')') {
-      found.line = number;
-      line = rest.substr(digits + 1);
-      while (!line.empty() && (line.front() == ':' || line.front() == ' '))
-        line.remove_prefix(1);
-    }
-  }
-  found.text = std::string(line.substr(0, most_error_bytes));
-  return found;
-}
-
-// The first errors of a log, each once; warnings and remarks are left out.
-[[nodiscard]] inline std::vector<log_error> errors_in(std::string_view log) {
-  std::vector<log_error> found;
-  while (!log.empty() && found.size() < most_quoted_errors) {
-    const std::size_t end = log.find('\n');
-    std::string_view line = log.substr(0, end);
-    log.remove_prefix(end == std::string_view::npos ? log.size() : end + 1);
-    while (!line.empty() && (line.front() == '?' || line.front() == ' '))
-      line.remove_prefix(1);
-    const bool is_error = line.find("): error") != std::string_view::npos ||
-                          line.find("): catastrophic error") !=
-                              std::string_view::npos ||
-                          line.find(": error: ") != std::string_view::npos ||
-                          line.starts_with("ptxas error") ||
-                          line.starts_with("ptxas fatal") ||
-                          line.starts_with("nvrtc: error");
-    if (is_error) found.push_back(parse_error(line));
-  }
-  return found;
-}
-
-[[nodiscard]] inline std::vector<finding> compile_findings(const image& made,
-                                                           element type) {
-  std::vector<finding> found;
-  const auto say = [&](std::string what, std::optional<int> line) {
-    finding each;
-    each.kind = code::compile_error;
-    each.what = std::move(what);
-    each.element_type = name(type);
-    each.line = line;
-    found.push_back(std::move(each));
-  };
-  for (log_error& each : errors_in(made.log))
-    say(std::move(each.text), each.line);
-  if (!found.empty()) return found;
-  const std::string_view log = made.log;
-  const std::size_t first = log.find_first_not_of(" \n\t");
-  say(first == std::string_view::npos
-          ? "the compiler refused the source and gave no reason"
-          : "the compiler refused the source: " +
-                std::string(log.substr(first, most_error_bytes)),
-      std::nullopt);
-  return found;
-}
-
-// Templates make the same error for every type: said once, for no type.
-inline void merge_compile_findings(std::vector<finding>& all,
-                                   std::vector<finding> more) {
-  for (finding& each : more) {
-    const auto same = std::find_if(
-        all.begin(), all.end(), [&](const finding& other) {
-          return other.kind == each.kind && other.line == each.line &&
-                 other.what == each.what;
-        });
-    if (same == all.end())
-      all.push_back(std::move(each));
-    else
-      same->element_type.clear();
-  }
-}
 
 // Faults while a candidate runs that leave it unjudged: what the device cannot
 // do, and a child that is gone. The kernel ran on our machine, so a crash or a
@@ -244,8 +152,8 @@ inline void merge_compile_findings(std::vector<finding>& all,
       return all;  // the child is gone
     }
     if (!made.value().ok)
-      story::merge_compile_findings(
-          all.refused, story::compile_findings(made.value(), type));
+      merge_compile_findings(all.refused,
+                             compile_findings(made.value(), type));
     all.images.push_back(
         {type, std::move(chosen).value(), std::move(made).value()});
   }
@@ -270,9 +178,12 @@ inline void merge_compile_findings(std::vector<finding>& all,
   return told;
 }
 
-// Takes over what the images say of their kernels.
+// Takes over what the images say of their kernels, and what the compiler said.
 inline void keep_kernels(record& told, const std::vector<compiled>& images) {
   if (!images.empty()) told.chosen = images.front().chosen;
+  compiler_log said;
+  for (const compiled& each : images) said.add(each.type, each.made);
+  told.log = said.text();
   for (const compiled& each : images)
     for (const kernel_image& kernel : each.made.kernels)
       told.kernels.push_back({std::string(name(each.type)), kernel.entry,

@@ -119,6 +119,7 @@ inline json write(const record& it) {
   made["reason"] = it.reason;
   made["findings"] = json::array();
   for (const finding& one : it.findings) made["findings"].push_back(write(one));
+  put(made, "log", it.log);
   made["setting"] = setting_object(it.chosen);
   made["kernels"] = json::array();
   for (const compiled_kernel& one : it.kernels)
@@ -275,6 +276,7 @@ inline bool read_record(reader& in, const value& from, record& into) {
       !read_word(in, from, "outcome", outcome::unjudged, into.what) ||
       !read_text(in, from, "reason", into.reason, any_length) ||
       !read_all(in, from, "findings", into.findings) ||
+      !read_text(in, from, "log", into.log, any_length) ||
       !read_all(in, from, "kernels", into.kernels) ||
       !read_all(in, from, "cases", into.cases) ||
       !read_text(in, from, "speed", into.speed, any_length) ||

@@ -123,6 +123,8 @@ struct record {
   outcome what = outcome::no_kernel;
   std::string reason;             // one sentence; "" for a correct one
   std::vector<finding> findings;
+  std::string log;                // the compiler's, of every type; capped, and
+                                  // "" when it had nothing to say
   setting chosen;                 // tunables, as judged
   std::vector<compiled_kernel> kernels;
   std::vector<case_agreement> cases;

@@ -342,7 +342,7 @@ struct logarithms {
       return told;
     }
     if (!made.value().ok) {
-      const auto why = story::compile_findings(made.value(), type);
+      const auto why = compile_findings(made.value(), type);
       tuning::fail(told, name(outcome::does_not_compile),
                    why.empty() ? "" : why.front().what);
       return told;

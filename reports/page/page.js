@@ -225,7 +225,7 @@ function Roofline() {
       dot(rows, { x: "intensity", y: "reached", r: 3, fill: (d) => colour(of(d)), fillOpacity: 0.7 })],
   });
   return html`<h2>Roofline</h2><figure><${Legend} /><div class="scroll"><${Picture} draw=${draw} label="Operations a second that timed cases reach, under the rates on paper of the device" /></div>
-    <p class="faint">A dot is a timed case of an output, a line what the device can do on paper: bytes of memory where it rises, arithmetic where it is level.</p></figure>`;
+    <p class="faint">A dot is a timed case of an output, a line what the device can do on paper: bytes of memory where it rises, arithmetic where it is level. ${data.roofs_in_all > rows.length && `Drawn are ${numbers(rows.length)} of ${numbers(data.roofs_in_all)} timed cases.`}</p></figure>`;
 }
 
 // ---- tuning ----------------------------------------------------------------
@@ -470,6 +470,7 @@ function One({ id }) {
     ${told.findings.length > 0 && html`<h3>Findings</h3><ul>${told.findings.map((f) => html`<li><strong class=${f.severity === "note" ? "faint" : "failed"}>${f.severity} ${f.code}</strong>${f.count > 1 && `, ${numbers(f.count)} times`}${f.line && `, line ${f.line}`}: ${f.what}
       ${(f.element_type || f.case) && html` <span class="faint">(${[f.element_type, f.case && "case " + f.case].filter(Boolean).join(", ")})</span>`}</li>`)}</ul>`}
     ${told.findings_left > 0 && html`<p class="faint">${told.findings_left} more in the record.</p>`}
+    ${told.log && html`<details class="log"><summary>The compiler's log</summary><pre tabindex="0" aria-label="the compiler's log">${told.log}</pre></details>`}
     ${told.cases.length > 0 && html`<h3>Cases</h3><div class="scroll"><table>
       <caption>Share of the bound: the largest error of any element, as a share of what is allowed for it. Counts are exact.</caption>
       <thead><tr><th>type</th><th class="number">correct</th><th class="number">cases</th><th class="number">share of the bound</th><th class="number">warp instructions</th><th class="number">sectors read</th><th class="number">sectors written</th></tr></thead>

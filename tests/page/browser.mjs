@@ -99,6 +99,8 @@ const cases = {
     assert.equal(await part.locator("pre .row.hit").getAttribute("data-line"), "5");
     assert.match(await part.locator("pre .say").innerText(), /^wrong_value: y\[17\] is 3/);
     assert.ok(await part.locator("pre .k").count() > 3, "keywords are coloured");
+    await part.getByText("The compiler's log").click();
+    assert.match(await part.getByLabel("the compiler's log").innerText(), /^half:\ncandidate\.cu\(5\): warning #177-D/);
     assert.match(await part.innerText(), /ptx_uses tensor_cores/);
     assert.match(await part.innerText(), /global load sectors|warp instructions/);
     await part.getByRole("link", { name: "Close" }).click();
@@ -165,7 +167,7 @@ const cases = {
     assert.equal(await page.evaluate(() => window.broken), undefined);
     assert.equal(await page.locator("main img, main script").count(), 0);
     assert.match(await page.locator("section.one h2").innerText(), /<\/script><script>window\.broken=1/);
-    assert.match(await page.locator("section.one pre").innerText(), /<img src=x onerror=/);
+    assert.match(await page.locator("section.one pre[aria-label=source]").innerText(), /<img src=x onerror=/);
     await close();
   },
 

@@ -205,10 +205,11 @@ inline void add_device(CLI::App& to, std::string& device,
   to.add_option("--isolation", isolation,
                 "auto (a worker reads no file but the toolkit and libraries and "
                 "makes no other system call than it needs, as far as this kernel "
-                "offers that), strict (that, or nothing is judged) or basic "
-                "(limits and an empty environment alone)")
+                "offers that), strict (that, or nothing is judged), bwrap (that, "
+                "within namespaces that bubblewrap makes) or basic (limits and "
+                "an empty environment alone)")
       ->type_name("HOW")
-      ->check(CLI::IsMember({"auto", "strict", "basic"}));
+      ->check(CLI::IsMember({"auto", "strict", "bwrap", "basic"}));
   add_seed(to, seed);
 }
 

@@ -20,6 +20,7 @@
 #include <utility>
 #include <vector>
 
+#include <skillbench/bubblewrap.hpp>
 #include <skillbench/child.hpp>
 #include <skillbench/cli/cache.hpp>
 #include <skillbench/cli/gpus.hpp>
@@ -29,6 +30,7 @@
 #include <skillbench/device/remote.hpp>
 #include <skillbench/fault.hpp>
 #include <skillbench/find_worker.hpp>
+#include <skillbench/isolate.hpp>
 
 namespace skillbench::cli {
 
@@ -65,8 +67,9 @@ class devices {
     auto made = std::unique_ptr<devices>(new devices);
     made->command_.program = std::move(program).value();
     made->command_.arguments = {worker_command};
-    if (isolation == "basic") made->command_.arguments.push_back(isolation);
-    made->only_strict_ = isolation == "strict";
+    if (isolation == "basic" || isolation == "bwrap")
+      made->command_.arguments.push_back(isolation);
+    if (isolation == "strict" || isolation == "bwrap") made->only_ = isolation;
     made->command_.environment = worker_environment(cuda.value());
     if (wanted != "ptx") {
       auto found = gpus::open(
@@ -86,6 +89,8 @@ class devices {
     auto cached = open_cache(cache, made->toolkit_, made->command_.program);
     if (!cached) return cached.error();
     made->cached_ = std::move(cached).value();
+    if (isolation == "bwrap")
+      if (const auto within = made->go_within(); !within) return within.error();
     return made;
   }
 
@@ -95,11 +100,12 @@ class devices {
       return fault{reason::cancelled, "stopped before it was judged"};
     auto started = remote::start(command_);
     if (!started) return started.error();
-    if (const std::string how = started.value()->isolation(); how != "strict") {
-      if (only_strict_)
+    if (const std::string how = started.value()->isolation();
+        how != (only_.empty() ? "strict" : only_)) {
+      if (!only_.empty())
         return fault{reason::no_permission,
-                     "a worker cannot be shut in as --isolation strict asks: " +
-                         how.substr(how.find(' ') + 1) +
+                     "a worker cannot be shut in as --isolation " + only_ +
+                         " asks: " + how.substr(how.find(' ') + 1) +
                          "; --isolation auto does with what there is"};
       const std::lock_guard held(lock_);
       isolation_note_ = how;
@@ -157,6 +163,23 @@ class devices {
 
  private:
   devices() = default;
+
+  // Workers of this program, which has loaded what they will load. One is tried:
+  // where namespaces are forbidden, all would fail.
+  [[nodiscard]] result<done> go_within() {
+    auto bwrap = bubblewrap::find();
+    if (!bwrap) return bwrap.error();
+    std::vector<std::string> readable = library_places();
+    readable.push_back(toolkit_.include);
+    readable.push_back(toolkit_.library_folder);
+    command_ = bubblewrap::around(bwrap.value(), command_, readable);
+    const auto tried = remote::start(command_);
+    if (tried) return done{};
+    return fault{reason::no_permission,
+                 "--isolation bwrap: no worker can be started within "
+                 "bubblewrap: " + tried.error().what +
+                     "; --isolation strict does without bubblewrap"};
+  }
 
   // Without what the loader said of the driver's library.
   [[nodiscard]] static std::string short_words(const std::string& what) {
@@ -220,7 +243,7 @@ class devices {
   std::mutex lock_;
   std::vector<pid_t> children_;
   std::atomic<bool> stopped_ = false;
-  bool only_strict_ = false;
+  std::string only_;  // how workers must be shut in; "" for as can be
   std::string isolation_note_;  // guarded by `lock_`
   std::string no_gpu_;
   std::unique_ptr<gpus> gpus_;  // ends before the list of its children

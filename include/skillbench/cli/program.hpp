@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include <skillbench/bubblewrap.hpp>
 #include <skillbench/cli/arguments.hpp>
 #include <skillbench/cli/attack.hpp>
 #include <skillbench/cli/check.hpp>
@@ -43,7 +44,8 @@ struct ptx_machine {
 };
 
 [[nodiscard]] inline exit_code serve_as_worker(const ptx_machine& machine,
-                                               bool strict, stream& trouble) {
+                                               const std::string& isolation,
+                                               stream& trouble) {
   const auto cuda = find_toolkit();
   if (!cuda) {
     trouble.line(printable(cuda.error().what));
@@ -54,8 +56,9 @@ struct ptx_machine {
   std::vector<std::string> readable = library_places();
   readable.push_back(cuda.value().include);
   readable.push_back(cuda.value().library_folder);
-  const std::string how = strict ? isolate(readable).words()
-                                 : "basic: asked for with --isolation basic";
+  std::string how = "basic: asked for with --isolation basic";
+  if (isolation != "basic") how = isolate(readable).words();
+  if (isolation == "bwrap") how = bubblewrap::words(how);
   return serve(*on, requests_descriptor, answers_descriptor, how) == 0
              ? exit_code::fine
              : exit_code::broken;
@@ -139,9 +142,9 @@ struct ptx_machine {
     const std::vector<std::string> args(words + (count > 0 ? 1 : 0),
                                         words + count);
     if (!args.empty() && args.front() == worker_command && args.size() <= 2 &&
-        (args.size() == 1 || args[1] == "basic"))
-      return static_cast<int>(
-          serve_as_worker(machine, args.size() == 1, trouble));
+        (args.size() == 1 || args[1] == "basic" || args[1] == "bwrap"))
+      return static_cast<int>(serve_as_worker(
+          machine, args.size() == 1 ? "strict" : args[1], trouble));
     if (args.size() == 3 && args[0] == worker_command && args[1] == "cuda")
       return static_cast<int>(serve_gpu(args[2], trouble));
     code = run_program(args, machine, out, trouble);

@@ -564,6 +564,7 @@ inline bool access_registers(decoding& d, const operand& named, bool targets, in
   }
   d.o.width = width ? width : d.o.unit;
   if (d.o.width < d.o.unit) d.refuse("a register narrower than its type");
+  if (d.o.width > d.o.unit && d.o.width > 8) d.refuse("a part of a register of 128 bits");
   return d.refusal.empty();
 }
 

@@ -570,6 +570,7 @@ inline void make_cvt(decoding& d) {
   f.from_width = d.source_any(d.in.operands[1], width_of(f.from));
   if (!d.refusal.empty()) return;
   if (f.to_width < width_of(f.to) || f.from_width < width_of(f.from)) return d.refuse("a register narrower than its type");
+  if (f.to_width > 8 || f.from_width > 8) return d.refuse("a part of a register of 128 bits");
   d.o.targets = d.o.sources = 0;
   if (make_fast_cvt(d, f)) return;
   d.o.targets = d.o.sources = 0;
