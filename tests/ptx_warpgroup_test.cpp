@@ -352,6 +352,24 @@ TEST_CASE("warpgroup: 8-bit floats keep 13 bits below the largest term") {
   CHECK(sum_of(0x7f800000u, '\x38') == 0x7f800000u);
 }
 
+TEST_CASE("warpgroup: operands that are overwritten are read anew") {
+  // The same descriptors three times: A and B of ones, then B of twos, then A too.
+  std::string image;
+  for (int i = 0; i < 4096; ++i) image += std::string("\0\x3c", 2);
+  const std::string done = "wgmma.commit_group.sync.aligned;\nwgmma.wait_group.sync.aligned 0;\nbar.sync 0;\n";
+  const auto twos = [](int at, int times) {
+    std::string t = "mov.u32 %r6, tile; shl.b32 %r7, %r1, 2; add.u32 %r6, %r6, %r7; mov.u32 %r8, 0x40004000;\n";
+    for (int i = 0; i < times; ++i) t += "st.shared.u32 [%r6+" + std::to_string(at + 512 * i) + "], %r8;\n";
+    return t + "fence.proxy.async;\nbar.sync 0;\nwgmma.fence.sync.aligned;\n";
+  };
+  const auto told = kit::launch(request_of(4, image, small() + done + twos(4096, 1) + small() + done + twos(0, 4) + small()));
+  CHECK(told.trouble == "");
+  CHECK(told.findings.empty());
+  int wrong = 0;
+  for (const u32 x : kit::output(told)) wrong += x != std::bit_cast<u32>(16.0f + 32.0f + 64.0f);
+  CHECK(wrong == 0);
+}
+
 // ---- definedness, bounds ---------------------------------------------------------------
 
 TEST_CASE("warpgroup: undefined rows of A and columns of B stay their own") {

@@ -94,6 +94,7 @@ struct shared_memory {
   // Only in programs whose asynchronous proxy reads shared memory:
   std::vector<store_note> notes;        // one for 16 bytes
   std::vector<std::uint32_t> fences;    // fence.proxy.async, by warp
+  std::uint32_t unfenced_warps = 0;     // that stored since their last one
   std::vector<std::uint32_t> fenced_at; // the meeting of each warp's last one
   std::uint32_t meetings = 0;
   wgmma_reads matrices;                 // only in programs with wgmma
@@ -120,6 +121,7 @@ struct shared_memory {
     births.clear();
     if (!noting) return;
     notes.assign(data.size() / 16 + 1, store_note{});
+    unfenced_warps = 0;
     fences.assign(warps, 0);
     fenced_at.assign(warps, 0);
   }
@@ -140,10 +142,18 @@ struct shared_memory {
       }
   }
 
+  // An ordinary store to 16 bytes, where stores are noted.
+  void note_store(std::uint64_t at, std::uint32_t warp_number, std::uint32_t lane, std::uint32_t pc) {
+    if (notes.empty()) return;
+    unfenced_warps |= 1u << warp_number;
+    notes[at / 16] = {warp_number * 32 + lane + 1, pc, fences[warp_number], meetings};
+  }
+
   // fence.proxy.async by threads of a warp: their stores before it, and those
   // that a barrier put before it, may be read by asynchronous operations.
   void fence(std::uint32_t warp_number) {
     if (notes.empty()) return;
+    unfenced_warps &= ~(1u << warp_number);
     ++fences[warp_number];
     fenced_at[warp_number] = meetings;
   }
@@ -170,7 +180,7 @@ struct shared_memory {
   // The first store to a range that no fence stands behind, for a reader in
   // `warp_number`; null when there is none.
   [[nodiscard]] const store_note* unfenced(std::uint64_t first, std::uint64_t bytes, std::uint32_t warp_number) const {
-    if (notes.empty() || !bytes) return nullptr;
+    if (notes.empty() || !bytes || !unfenced_warps) return nullptr;
     for (std::uint64_t at = first / 16; at <= (first + bytes - 1) / 16 && at < notes.size(); ++at) {
       const store_note& n = notes[at];
       if (!n.thread) continue;

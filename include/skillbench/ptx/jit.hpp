@@ -88,8 +88,9 @@ class runner {
     }
     if (w.flight.pending) {
       // A block that has nothing to do with the registers in flight.
-      for (const std::uint32_t slot : c.code->slots[pc])
-        if (w.flight.written[slot] > w.flight.done || w.flight.locked[slot] > w.flight.done) return false;
+      const std::vector<std::uint32_t>& slots = c.code->slots[pc];
+      for (const auto* of : {&w.flight.written, &w.flight.locked})
+        if (marks::any_above(of->data(), slots.data(), slots.size(), w.flight.done)) return false;
       limit = 1;
     }
     native_state& s = *state_;

@@ -30,6 +30,7 @@
 #include <skillbench/ptx/ops/control.hpp>
 #include <skillbench/ptx/ops/warpgroup.hpp>
 #include <skillbench/ptx/ops/mbarrier.hpp>
+#include <skillbench/ptx/products.hpp>
 #include <skillbench/ptx/program.hpp>
 #include <skillbench/ptx/race.hpp>
 #include <skillbench/ptx/report.hpp>
@@ -69,6 +70,8 @@ class machine {
     state_.block = plan.block;
     state_.global = global_;
     state_.seen = seen_;
+    if (!kept_) kept_ = std::make_unique<kept_products>();
+    state_.kept = kept_.get();
     state_.parameters = plan.parameters;
     state_.parameters.resize(std::max<std::size_t>(code.parameter_bytes, plan.parameters.size()));
     trouble_ = fault{reason::internal, ""};
@@ -429,6 +432,7 @@ class machine {
     if (w.tainted[o.s[4].slot]) return false;
     const auto* members = w.lanes<std::uint32_t>(o.s[4]);
     const lane_mask first = members[std::countr_zero(active)];
+    if (std::memcmp(members, members + 1, (warp_lanes - 1) * sizeof *members) == 0) return (~first & active) == 0;
     lane_mask other = 0;
     for (int l = 0; l < warp_lanes; ++l) other |= static_cast<lane_mask>(members[l] != first) << l;
     return ((other | ~first) & active) == 0;
@@ -860,8 +864,18 @@ class machine {
     group waiting[warp_lanes];
     std::size_t groups = 0;
     lane_mask over = 0;
+    const auto value_of = [&](int l) { return o.is_signed ? w.lanes<std::uint32_t>(o.s[1])[l] : w.lanes<std::uint64_t>(o.s[1])[l]; };
+    int asked = -1;                 // the last lane that was not told as another
+    std::size_t into = warp_lanes;  // the group in which it waits
     for (lane_mask left = active; left; left &= left - 1) {
       const int l = std::countr_zero(left);
+      // Most often all lanes ask the same.
+      if (asked >= 0 && a.at[l] == a.at[asked] && value_of(l) == value_of(asked)) {
+        (into < groups ? waiting[into].lanes : over) |= lane_mask{1} << l;
+        continue;
+      }
+      asked = l;
+      into = warp_lanes;
       const shared_place p = ops::place_mbarrier(w, l, a.at[l], o.where, true);
       const char* wrong = nullptr;
       std::uint32_t phase = 0;
@@ -880,6 +894,7 @@ class machine {
         while (same < groups && (waiting[same].at != p.at || waiting[same].phase != phase)) ++same;
         if (same == groups) waiting[groups++] = {0, p.at, phase};
         waiting[same].lanes |= lane_mask{1} << l;
+        into = same;
       } else {
         over |= lane_mask{1} << l;
         if (w.shared_races) w.shared_races->acquire_shared(static_cast<std::uint32_t>(p.at), w.number);
@@ -1073,6 +1088,7 @@ class machine {
   const launch_plan* plan_ = nullptr;
   launch_state state_;
   launch_races races_;
+  std::unique_ptr<kept_products> kept_;
   detail::cta_maker maker_;
   fault trouble_{reason::internal, ""};
   bool starving_ = false, was_starving_ = false;

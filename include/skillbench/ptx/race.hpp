@@ -192,6 +192,7 @@ class cta_races {
     for (auto& n : now_) n = clock_;
     limited_ = 0;
     writing_ = reading_ = 0;
+    forget_late();
     if (clock_ - base_ > most_ticks) wipe();
   }
 
@@ -266,6 +267,7 @@ class cta_races {
     if (writing_ & ~(std::uint64_t{1} << me) && (last - first >= most_at_once || !all_known(first, last - first + 1, me))) return shared_lanes(w, at, lanes, each, false);
     if (o.order != memory_order::weak) return meet_lanes(w, o, at, lanes);
     reading_ |= std::uint64_t{1} << me;
+    if (late_[me].touches(first << shift_, (last + 1) << shift_)) write_late(me);
     std::uint32_t* marks = reader(me);
     const std::uint32_t mark = read_mark(me, w.pc);
     if (dense) {
@@ -311,6 +313,7 @@ class cta_races {
 
   // Lanes that each access `each` bytes, in any pattern.
   void shared_rows(warp& w, const std::uint64_t* at, lane_mask lanes, unsigned each, bool store) {
+    if (each == 16 && shift_ == 2 && shared_quads(w, at, lanes, store)) return;
     std::uint64_t lowest = ~std::uint64_t{0}, highest = 0;
     for (lane_mask left = lanes; left; left &= left - 1) {
       const int l = std::countr_zero(left);
@@ -351,6 +354,7 @@ class cta_races {
     if (!strong && all_known(first, n, me)) {
       if (!store) {
         reading_ |= std::uint64_t{1} << me;
+        if (late_[me].touches(at, at + bytes)) write_late(me);
         return marks::put(reader(me) + first, n, read_mark(me, w.pc) | static_cast<std::uint32_t>(lane));
       }
       if (all_loaded_before(first, n, me)) {
@@ -360,6 +364,7 @@ class cta_races {
       }
     }
     bool told = false;
+    for (std::uint32_t v = 0; v < 32; ++v) write_late(v);
     for (std::size_t g = first; g <= last; ++g) {
       const std::uint32_t e = writers_[g], who = e & 63;
       if (!told && e && who != me && (e >> 6) > known(me, who)) {
@@ -398,13 +403,52 @@ class cta_races {
       if (const std::size_t first = places[i] >> shift_; !all_known(first, ((places[i] + 31) >> shift_) - first + 1, w.number)) return false;
     return true;
   }
-  void loaded(const warp& w, int lane, const std::uint32_t* places, std::size_t n) {
+  // `key` and `form` stand for the list of places.
+  void loaded(const warp& w, int lane, const std::uint32_t* places, std::size_t n, std::uint64_t key, std::uint32_t form) {
     reading_ |= std::uint64_t{1} << w.number;
     const std::uint32_t mark = read_mark(w.number, w.pc) | static_cast<std::uint32_t>(lane);
-    std::uint32_t* const mine = reader(w.number);
-    if (shift_ == 2) return marks::put_at(mine, places, n, mark);
-    for (std::size_t i = 0; i < n; ++i)
-      marks::put(mine + (places[i] >> shift_), ((places[i] + 31) >> shift_) - (places[i] >> shift_) + 1, mark);
+    late_loads& all = late_[w.number];
+    for (auto& e : all.list)
+      if (e.key == key && e.form == form && e.count == n) {
+        e.mark = mark;
+        e.when = ++all.time;
+        return;
+      }
+    if (all.list.size() == late_loads::most) write_late(w.number);
+    late_loads::entry e;
+    e.key = key;
+    e.form = form;
+    e.mark = mark;
+    e.when = ++all.time;
+    e.first = all.places.size();
+    e.count = n;
+    for (std::size_t i = 0; i < n; ++i) {
+      e.low = std::min(e.low, places[i]);
+      e.high = std::max(e.high, places[i] + 32);
+    }
+    all.low = std::min(all.low, e.low);
+    all.high = std::max(all.high, e.high);
+    all.places.insert(all.places.end(), places, places + n);
+    all.list.push_back(e);
+  }
+  [[nodiscard]] bool has_late(std::uint32_t warp) const noexcept { return !late_[warp].list.empty(); }
+  // Puts the marks of such loads into the row, where a load or store that needs
+  // them is to see them.
+  void write_late(std::uint32_t warp) {
+    late_loads& all = late_[warp];
+    if (all.list.empty()) return;
+    std::sort(all.list.begin(), all.list.end(), [](const auto& a, const auto& b) { return a.when < b.when; });
+    std::uint32_t* const mine = reader(warp);
+    for (const auto& e : all.list) {
+      const std::uint32_t* const places = all.places.data() + e.first;
+      if (shift_ == 2) {
+        marks::put_at(mine, places, e.count, e.mark);
+        continue;
+      }
+      for (std::size_t i = 0; i < e.count; ++i)
+        marks::put(mine + (places[i] >> shift_), ((places[i] + 31) >> shift_) - (places[i] >> shift_) + 1, e.mark);
+    }
+    all.clear();
   }
 
   // An access by an asynchronous copy or by another CTA of the cluster: what
@@ -412,16 +456,14 @@ class cta_races {
   // against it.
   void outsider(std::uint32_t pc, std::uint64_t at, std::uint64_t bytes, bool store) {
     if (!shared_on || !bytes) return;
+    const std::size_t first = at >> shift_, n = ((at + bytes - 1) >> shift_) - first + 1;
     if (!store) {
-      std::uint32_t* const loads = reader(copy_engine);
-      for (std::size_t g = at >> shift_; g <= (at + bytes - 1) >> shift_; ++g) loads[g] = read_mark(copy_engine, pc);
+      marks::put(reader(copy_engine) + first, n, read_mark(copy_engine, pc));
       reading_ |= std::uint64_t{1} << copy_engine;
       return;
     }
-    for (std::size_t g = at >> shift_; g <= (at + bytes - 1) >> shift_; ++g) {
-      writers_[g] = ((now_[copy_engine] - base_) << 6) | copy_engine;
-      places_[g] = pc << 5;
-    }
+    marks::put(writers_.get() + first, n, ((now_[copy_engine] - base_) << 6) | copy_engine);
+    marks::put(places_.get() + first, n, pc << 5);
     writing_ |= std::uint64_t{1} << copy_engine;
   }
 
@@ -442,7 +484,7 @@ class cta_races {
     out.words = since_;
     out.writers = writers_.get();
     out.places = places_.get();
-    out.loads = readers_[me].get();
+    out.loads = late_[me].list.empty() ? readers_[me].get() : nullptr;  // null: the handlers are to look first
     out.load_mark = (now_[me] - base_) << 20;
     out.store_mark = ((now_[me] - base_) << 6) | me;
     out.behind = ((std::max(floor_, base_) - base_) << 6) | 63;
@@ -541,6 +583,45 @@ class cta_races {
   }
 
  private:
+  // Weak accesses of 16 bytes by each lane; false: nothing was done.
+  bool shared_quads(const warp& w, const std::uint64_t* at, lane_mask lanes, bool store) {
+    if (w.launch->code->code[w.pc].order != memory_order::weak) return false;
+    const std::uint32_t me = w.number;
+    std::uint32_t places[warp_lanes];
+    std::size_t n = 0;
+    std::uint32_t low = ~0u, high = 0;
+    for (lane_mask left = lanes; left; left &= left - 1) {
+      const auto place = static_cast<std::uint32_t>(at[std::countr_zero(left)]);
+      places[n++] = place;
+      low = std::min(low, place);
+      high = std::max(high, place + 16);
+    }
+    const std::uint64_t others = ~(std::uint64_t{1} << me);
+    if (writing_ & others && !marks::quads_within(writers_.get(), places, n, limits_of(me))) return false;
+    if (!store) {
+      if (late_[me].touches(low, high)) write_late(me);
+      reading_ |= std::uint64_t{1} << me;
+      const std::uint32_t mark = read_mark(me, w.pc);
+      std::uint32_t* const mine = reader(me);
+      n = 0;
+      for (lane_mask left = lanes; left; left &= left - 1) marks::put_quad(mine, places[n++], mark | static_cast<std::uint32_t>(std::countr_zero(left)));
+      return true;
+    }
+    for (std::uint64_t left = reading_ & others; left; left &= left - 1) {
+      const auto v = static_cast<std::uint32_t>(std::countr_zero(left));
+      const std::uint32_t most = (known(me, v) << 20) | 0xfffff;
+      if (!late_before(v, low, high, most) || (readers_[v] && !marks::quads_at_most(readers_[v].get(), places, n, most))) return false;
+    }
+    writing_ |= std::uint64_t{1} << me;
+    const std::uint32_t mark = ((now_[me] - base_) << 6) | me, place = w.pc << 5;
+    n = 0;
+    for (lane_mask left = lanes; left; left &= left - 1, ++n) {
+      marks::put_quad(writers_.get(), places[n], mark);
+      marks::put_quad(places_.get(), places[n], place | static_cast<std::uint32_t>(std::countr_zero(left)));
+    }
+    return true;
+  }
+
   struct release_memory {
     void operator()(std::uint32_t* p) const noexcept { std::free(p); }
   };
@@ -583,9 +664,22 @@ class cta_races {
   [[nodiscard]] bool all_loaded_before(std::size_t first, std::size_t n, std::uint32_t me) const noexcept {
     for (std::uint64_t left = reading_ & ~(std::uint64_t{1} << me); left; left &= left - 1) {
       const auto v = static_cast<std::uint32_t>(std::countr_zero(left));
-      if (!marks::at_most(readers_[v].get() + first, n, (known(me, v) << 20) | 0xfffff)) return false;
+      const std::uint32_t most = (known(me, v) << 20) | 0xfffff;
+      if (!late_before(v, first << shift_, (first + n) << shift_, most)) return false;
+      if (readers_[v] && !marks::at_most(readers_[v].get() + first, n, most)) return false;
     }
     return true;
+  }
+  // The same of late loads somewhere around there.
+  [[nodiscard]] bool late_before(std::uint32_t warp, std::size_t low, std::size_t high, std::uint32_t most) const noexcept {
+    if (warp >= 32 || !late_[warp].touches(low, high)) return true;
+    for (const auto& e : late_[warp].list)
+      if (e.low < high && low < e.high && e.mark > most) return false;
+    return true;
+  }
+  void forget_late() noexcept {
+    for (auto& each : late_)
+      if (!each.list.empty()) each.clear();
   }
   [[nodiscard]] static bool all_zero(const std::uint32_t* marks, std::size_t n) noexcept {
     std::uint32_t any = 0;
@@ -609,6 +703,7 @@ class cta_races {
   void wipe() {
     base_ = floor_;
     limited_ = 0;
+    forget_late();
     if (!shared_on) return;
     std::memset(writers_.get(), 0, granules_ * 4);
     for (auto& r : readers_)
@@ -807,6 +902,29 @@ class cta_races {
   }
   static constexpr const char* nothing_orders = "no barrier orders the two";
 
+  // Loads of many places by one warp whose marks are not in its row yet: an operand
+  // is loaded again and again before anybody looks who did.
+  struct late_loads {
+    static constexpr std::size_t most = 64;
+    struct entry {
+      std::uint64_t key = 0, when = 0;
+      std::uint32_t form = 0, mark = 0;
+      std::uint32_t low = ~0u, high = 0;  // bytes
+      std::size_t first = 0, count = 0;   // of `places`
+    };
+    std::vector<entry> list;
+    std::vector<std::uint32_t> places;
+    std::uint64_t time = 0;
+    std::uint32_t low = ~0u, high = 0;
+    [[nodiscard]] bool touches(std::uint64_t from, std::uint64_t to) const noexcept { return low < to && from < high; }
+    void clear() noexcept {
+      list.clear();
+      places.clear();
+      low = ~0u;
+      high = 0;
+    }
+  };
+
   struct cached_epoch {
     std::uint32_t tick = 0, pc = 0, cta = 0, launch = 0, id = 0;
   };
@@ -825,6 +943,7 @@ class cta_races {
   std::uint64_t since_[2] = {};  // actors since the floor: that stored, that loaded
   std::uint64_t &writing_ = since_[0], &reading_ = since_[1];
   row_of_numbers writers_, places_, readers_[most_actors];
+  late_loads late_[32];
   std::unordered_map<std::uint32_t, vector_clock> shared_places_;
   std::pair<vector_clock, bool> arrived_[16];
   std::vector<std::pair<std::uint32_t, std::uint32_t>> knows_;

@@ -30,7 +30,8 @@ namespace skillbench::ptx {
 
 inline constexpr int warp_lanes = 32;
 
-class launch_tally;  // count.hpp
+class launch_tally;    // count.hpp
+struct kept_products;  // products.hpp
 
 // What the threads of one launch have in common.
 struct launch_state {
@@ -40,6 +41,7 @@ struct launch_state {
   watch* seen = nullptr;
   std::vector<std::byte> parameters;  // the kernel's parameter block
   launch_tally* tally = nullptr;      // null: only what follows is counted
+  kept_products* kept = nullptr;      // the machine's
   std::uint64_t ticks = 0;            // warp instructions so far: %clock
   std::uint64_t thread_instructions = 0;
   std::uint64_t load_sectors = 0, store_sectors = 0;  // global, 32 bytes

@@ -27,7 +27,12 @@ struct wgmma_flight {
   std::vector<piece> pieces;           // of shared memory, 16 bytes each
   std::size_t first_piece = 0;         // before it all have been let go
   // Operands all of whose bytes lie in aligned places of 32 bytes.
-  struct operand { std::uint32_t group; std::size_t first, count; };
+  struct operand {
+    std::uint32_t group;
+    std::size_t first, count;
+    std::uint64_t descriptor;  // which stand for the list
+    std::uint32_t form;
+  };
   std::vector<operand> operands;
   std::vector<std::uint32_t> places;
   std::size_t first_operand = 0;

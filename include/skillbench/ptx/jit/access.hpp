@@ -410,6 +410,10 @@ SKILLBENCH_AVX512 inline std::uint32_t run_access(native_state* s, const op* o, 
   const auto pc = static_cast<std::uint32_t>(o - s->code);
   const bool store = o->targets == 0;
   w.pc = pc;
+  if (!store && s->race_loads == not_plain && w.shared_races && w.shared_races->has_late(w.number)) {
+    w.shared_races->write_late(w.number);
+    look_at_races(*s);
+  }
   places a;
   a.at = addresses_of(w, *o);
   auto& guess = (*s->guesses)[pc];

@@ -51,6 +51,17 @@ struct lane_addresses {
 
 // Distinct 32-byte sectors of a warp's request.
 [[nodiscard]] inline std::uint64_t sectors(const lane_addresses& a, unsigned bytes) {
+  if (a.active == every_lane) {
+    // Most often one behind the other.
+    std::uint64_t last = a.at[0] >> 5, many = 1, falls = 0;
+    for (int l = 0; l < warp_lanes; ++l) {
+      const std::uint64_t first = a.at[l] >> 5, end = (a.at[l] + bytes - 1) >> 5;
+      falls |= static_cast<std::uint64_t>(first < last) | static_cast<std::uint64_t>(end - first > 1);
+      many += static_cast<std::uint64_t>(first != last) + static_cast<std::uint64_t>(end != first);
+      last = end;
+    }
+    if (!falls) return many;
+  }
   std::uint64_t touched[2 * warp_lanes];
   int n = 0;
   bool sorted = true;
@@ -270,14 +281,21 @@ inline void count_request(warp& w, const op& o, const lane_addresses& a, unsigne
 }
 
 [[nodiscard]] inline bool any_set(const std::uint8_t* bytes, std::uint64_t n) noexcept {
-  std::uint64_t i = 0, seen = 0;
+  std::uint64_t i = 0, seen = 0, also = 0;
+  for (; i + 16 <= n; i += 16) {
+    std::uint64_t low, high;
+    std::memcpy(&low, bytes + i, 8);
+    std::memcpy(&high, bytes + i + 8, 8);
+    seen |= low;
+    also |= high;
+  }
   for (; i + 8 <= n; i += 8) {
     std::uint64_t word;
     std::memcpy(&word, bytes + i, 8);
     seen |= word;
   }
   for (; i < n; ++i) seen |= bytes[i];
-  return seen != 0;
+  return (seen | also) != 0;
 }
 
 // Shadow bytes of memory as undefined bits of a lane, and back.

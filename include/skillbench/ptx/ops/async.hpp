@@ -64,8 +64,7 @@ inline void land(shared_memory& of, std::uint32_t warp_number, copy_batch& b, la
       for (unsigned i = 0; i < b.bytes; ++i)
         if ((b.undefined_bytes[l] >> i) & 1u) shadow[i] = undefined;
     // cp.async writes as ordinary stores do: a wgmma needs a fence behind it.
-    if (!of.notes.empty())
-      of.notes[b.to[l] / 16] = {warp_number * warp_lanes + l + 1, b.pc, of.fences[warp_number], of.meetings};
+    of.note_store(b.to[l], warp_number, l, b.pc);
   }
   b.lanes &= ~lanes;
 }
@@ -167,9 +166,32 @@ inline void run_copy(warp& w, const op& o, lane_mask active) {
   b.pc = w.pc;
   b.bytes = bytes;
   b.lanes = 0;
+  std::memcpy(b.group, all.committed, sizeof b.group);
+  // Most often 16 bytes a lane, where nothing is wrong.
+  const std::uint16_t* const readers = of.matrices.count.empty() ? nullptr : of.matrices.count.data();
+  const std::uint64_t quads = bytes == 16 && of.held.empty() && of.data.size() >= 16 ? of.data.size() - 15 : 0;
+  constexpr std::uint64_t taken = (in_flight | mbarrier_bytes) * 0x0101010101010101ull, flying = in_flight * 0x0101010101010101ull;
   for (lane_mask left = to.active; left; left &= left - 1) {
     const int l = std::countr_zero(left);
     const std::uint64_t at = to.at[l];
+    const bool filled = (reads >> l) & 1u;
+    if (at % 16 == 0 && at < quads && (!filled || (run.data && sizes[l] == 16))) {
+      std::uint64_t there[2], from_there[2] = {};
+      std::memcpy(there, of.shadow.data() + at, 16);
+      const std::uint64_t offset = filled ? from.at[l] - run.lowest : 0;
+      if (filled && run.shadow) std::memcpy(from_there, run.shadow + offset, 16);
+      if (!(((there[0] | there[1]) & taken) | from_there[0] | from_there[1]) && !(readers && readers[at / 16])) {
+        if (filled) std::memcpy(b.data[l], run.data + offset, 16);
+        else std::memset(b.data[l], 0, 16);
+        b.undefined_bytes[l] = 0;
+        if (of.guarded) of.note_store(at, w.number, static_cast<std::uint32_t>(l), w.pc);
+        b.to[l] = static_cast<std::uint32_t>(at);
+        b.lanes |= lane_mask{1} << l;
+        there[0] = there[1] = flying;
+        std::memcpy(of.shadow.data() + at, there, 16);
+        continue;
+      }
+    }
     std::memset(b.data[l], 0, sizeof b.data[l]);
     b.undefined_bytes[l] = 0;
     if ((reads >> l) & 1u) {
@@ -203,7 +225,6 @@ inline void run_copy(warp& w, const op& o, lane_mask active) {
       if (!resolve(w, l, at, bytes, true, space::shared).data) continue;
     }
     b.to[l] = static_cast<std::uint32_t>(at);
-    b.group[l] = all.committed[l];
     b.lanes |= lane_mask{1} << l;
     std::uint8_t* const there = of.shadow.data() + at;
     bytes == 16 ? std::memset(there, in_flight, 16) : bytes == 8 ? std::memset(there, in_flight, 8) : std::memset(there, in_flight, 4);
@@ -226,9 +247,9 @@ inline void run_wait(warp& w, const op& o, lane_mask active) {
   const auto& committed = mine.committed;
   land_where(*w.shared, w.number, [&](const copy_batch& b) {
     lane_mask done = o.imm < 0 ? active : 0;
-    for (lane_mask left = b.lanes & active & ~done; left; left &= left - 1) {
-      const auto l = static_cast<unsigned>(std::countr_zero(left));
-      if (std::int64_t{b.group[l]} < std::int64_t{committed[l]} - o.imm) done |= lane_mask{1} << l;
+    if (o.imm >= 0) {
+      for (unsigned l = 0; l < warp_lanes; ++l) done |= static_cast<lane_mask>(std::int64_t{b.group[l]} < std::int64_t{committed[l]} - o.imm) << l;
+      done &= b.lanes & active;
     }
     // What an mbarrier tells of already, by cp.async.mbarrier.arrive, is not told
     // anew: those who wait there learn of the copy as it was issued.

@@ -49,6 +49,7 @@
 #include <skillbench/ptx/ops/access.hpp>
 #include <skillbench/ptx/ops/convert.hpp>
 #include <skillbench/ptx/ops/sixteen.hpp>
+#include <skillbench/ptx/products.hpp>
 #include <skillbench/ptx/report.hpp>
 
 namespace skillbench::ptx::ops {
@@ -404,6 +405,23 @@ void finish_mma(warp& w, const mma_form& f, const further& all, bool tainted, co
   return e == element::f16 ? sixteen::operand_kind::half : e == element::bf16 ? sixteen::operand_kind::bfloat : sixteen::operand_kind::tf32;
 }
 
+// A of mma.sync, spread out (sixteen.hpp): the one before is kept, since one A is
+// multiplied by many B.
+[[nodiscard]] inline const float* spread_left(warp& w, element type, const ref* a, int registers) {
+  kept_left& kept = w.launch->kept->left;
+  const auto kind = static_cast<int>(kind_of(type));
+  bool same = kept.kind == kind && kept.registers == registers;
+  for (int r = 0; same && r < registers; ++r) same = sixteen::is_same(w.lanes<std::uint32_t>(a[r]), kept.words[r]);
+  if (same) return kept.spread;
+  kept.kind = kind;
+  kept.registers = registers;
+  for (int r = 0; r < registers; ++r) {
+    std::memcpy(kept.words[r], w.lanes<std::uint32_t>(a[r]), sizeof kept.words[r]);
+    sixteen::spread_register(kept.words[r], kind_of(type), r, kept.spread);
+  }
+  return kept.spread;
+}
+
 inline void run_mma_floats(warp& w, const op& o, lane_mask active) {
   if (!active) return;
   expect_whole_warp(w, active, "mma.sync");
@@ -418,9 +436,21 @@ inline void run_mma_floats(warp& w, const op& o, lane_mask active) {
   alignas(64) float left[16 * 64], right[32 * 8], sum[4][warp_lanes];
   const bool wider = marks::are_wide() && (element_bits(f.a) == 16 || f.a == element::tf32);
   if (wider) {
+    const float* const spread = spread_left(w, f.a, a, n.a);
     const sixteen::operand_kind kind = kind_of(f.a);
-    for (int r = 0; r < n.a; ++r) sixteen::spread_register(w.lanes<std::uint32_t>(a[r]), kind, r, left);
     for (int r = 0; r < n.b; ++r) sixteen::columns_register(w.lanes<std::uint32_t>(b[r]), kind, r, right);
+    // Most often D takes the place of C.
+    bool in_place = f.c == element::f32 && f.d == element::f32 && active == every_lane;
+    for (std::size_t r = 0; in_place && r < 4; ++r) {
+      in_place = all.d[r].slot == c[r].slot && all.d[r].slot != 0;
+      for (std::size_t q = 0; q < r; ++q) in_place &= all.d[q].slot != all.d[r].slot;
+    }
+    if (in_place) {
+      float* const to[] = {w.lanes<float>(c[0]), w.lanes<float>(c[1]), w.lanes<float>(c[2]), w.lanes<float>(c[3])};
+      sixteen::multiply_panel(spread, right, f.k, to, true);
+      return finish_mma<std::uint32_t>(w, f, all, tainted, bad, active);
+    }
+    std::memcpy(left, spread, sizeof(float) * 64 * f.k);
   } else if (element_bits(f.a) == 16) {
     const bool bfloat = f.a == element::bf16;
     for (int r = 0; r < n.a; ++r) rows_of_rows(w.lanes<std::uint16_t>(a[r]), bfloat, left + 8 * (r % 2) * f.k + 8 * (r / 2), f.k);
@@ -719,6 +749,27 @@ inline void make_mma(decoding& d) {
 
 // ---- ldmatrix, stmatrix, movmatrix -------------------------------------------------
 
+// Whether `Rows` rows of 16 bytes are in bounds, aligned and defined.
+template <int Rows>
+[[nodiscard]] inline bool rows_are_plain(const warp& w, const std::uint64_t* at, std::uint64_t base) noexcept {
+  const std::uint64_t size = w.shared->data.size();
+  if (size < 16) return false;
+  std::uint64_t low = 0, highest = 0;
+  for (int l = 0; l < Rows; ++l) {
+    low |= at[l] - base;
+    highest = std::max(highest, at[l] - base);
+  }
+  if (low % 16 || highest > size - 16) return false;
+  std::uint64_t any[2] = {};
+  for (int l = 0; l < Rows; ++l) {
+    std::uint64_t seen[2];
+    std::memcpy(seen, w.shared->shadow.data() + (at[l] - base), 16);
+    any[0] |= seen[0];
+    any[1] |= seen[1];
+  }
+  return !(any[0] | any[1]);
+}
+
 // The 16 bytes of each row that lanes 0 to 8 n - 1 name are n matrices of 8 x 8
 // halves; lane l of register r gets elements 2 (l % 4) and 2 (l % 4) + 1 of row
 // l / 4 of matrix r, so a register is the matrix as it stands, or transposed.
@@ -736,6 +787,20 @@ void run_ldmatrix(warp& w, const op& o, lane_mask active) {
   lane_mask at_once = 0;  // rows that are defined throughout
   std::uint64_t base = 0;
   if (o.where == space::generic) base = shared_window;
+  if ((a.active & rows) == rows && rows_are_plain<8 * N>(w, a.at, base)) {
+    std::uint64_t rows_at[warp_lanes];
+    for (int l = 0; l < 8 * N; ++l) rows_at[l] = a.at[l] - base;
+    if (w.shared_races) w.shared_races->shared_rows(w, rows_at, rows, 16, false);
+    const std::byte* const data = w.shared->data.data();
+    for (int l = 0; l < 8 * N; ++l) std::memcpy(&value[l / 8][l % 8 * 8], data + rows_at[l], 16);
+    for (int r = 0; r < N; ++r) {
+      alignas(64) std::uint16_t turned[64];
+      if (Transposed) transpose_8x8(value[r], turned);
+      keep(w, o.d[r], reinterpret_cast<const std::uint32_t*>(Transposed ? turned : value[r]), active);
+      clear_taint(w, o.d[r], 4, active);
+    }
+    return;
+  }
   for (int l = 0; l < 8 * N; ++l) {
     std::uint16_t* to = &value[l / 8][l % 8 * 8];
     std::uint16_t* bad = &shade[l / 8][l % 8 * 8];

@@ -45,6 +45,11 @@ SKILLBENCH_WIDE inline __m512 element_of(const std::uint32_t* words, operand_kin
   return _mm512_maskz_cvtph_ps(0xffff, _mm512_maskz_cvtepi32_epi16(0xffff, i ? _mm512_maskz_srli_epi32(0xffff, x, 16) : x));
 }
 
+// Whether a register of 32 words is as it was.
+SKILLBENCH_WIDE inline bool is_same(const std::uint32_t* words, const std::uint32_t* before) noexcept {
+  return (_mm512_cmpneq_epi32_mask(_mm512_loadu_si512(words), _mm512_loadu_si512(before)) | _mm512_cmpneq_epi32_mask(_mm512_loadu_si512(words + 16), _mm512_loadu_si512(before + 16))) == 0;
+}
+
 // Register r of A, of mma.m16n8 and of wgmma.
 SKILLBENCH_WIDE inline void spread_register(const std::uint32_t* words, operand_kind kind, int r, float* spread) noexcept {
   const int e = kind == operand_kind::tf32 ? 1 : 2;
@@ -66,35 +71,56 @@ SKILLBENCH_WIDE inline void columns_register(const std::uint32_t* words, operand
   }
 }
 
-// C += A B for one panel of eight columns; without `adds` C = A B.
-SKILLBENCH_WIDE inline void multiply_panel(const float* spread, const float* right, int k, float* const* d, bool adds) noexcept {
-  __m512 even[4], odd[4];
-  __m512 e = _mm512_maskz_broadcast_f32x4(0xffff, _mm_loadu_ps(right)), o = _mm512_maskz_broadcast_f32x4(0xffff, _mm_loadu_ps(right + 4));
-  for (int q = 0; q < 4; ++q) {
-    const __m512 a = _mm512_loadu_ps(spread + 16 * q);
-    even[q] = _mm512_mul_ps(a, e);
-    odd[q] = _mm512_mul_ps(a, o);
-  }
-  for (int l = 1; l < k; ++l) {
-    e = _mm512_maskz_broadcast_f32x4(0xffff, _mm_loadu_ps(right + 8 * l));
-    o = _mm512_maskz_broadcast_f32x4(0xffff, _mm_loadu_ps(right + 8 * l + 4));
-    for (int q = 0; q < 4; ++q) {
-      const __m512 a = _mm512_loadu_ps(spread + 64 * l + 16 * q);
-      even[q] = _mm512_fmadd_ps(a, e, even[q]);
-      odd[q] = _mm512_fmadd_ps(a, o, odd[q]);
-    }
-  }
+// What a register of accumulators becomes: C (or nothing) is added to the sum.
+SKILLBENCH_WIDE inline void add_up(__m512 sum, float* to, bool adds) noexcept {
   const __m512 nan = _mm512_castsi512_ps(_mm512_set1_epi32(0x7fffffff));
-  for (int q = 0; q < 4; ++q)
-    for (int i = 0; i < 2; ++i) {
-      float* const to = d[2 * (q / 2) + i] + 16 * (q % 2);
-      const __m512 c = adds ? _mm512_loadu_ps(to) : _mm512_setzero_ps();
-      const __m512 all = _mm512_add_ps(i ? odd[q] : even[q], c);
-      _mm512_storeu_ps(to, _mm512_mask_mov_ps(all, _mm512_cmp_ps_mask(all, all, _CMP_UNORD_Q), nan));
-    }
+  const __m512 all = _mm512_add_ps(sum, adds ? _mm512_loadu_ps(to) : _mm512_setzero_ps());
+  _mm512_storeu_ps(to, _mm512_mask_mov_ps(all, _mm512_cmp_ps_mask(all, all, _CMP_UNORD_Q), nan));
 }
+SKILLBENCH_WIDE inline __m512 four_times(const float* from) noexcept { return _mm512_maskz_broadcast_f32x4(0xffff, _mm_loadu_ps(from)); }
+
+// C += A B for one panel of eight columns; without `adds` C = A B. The sums are
+// named one by one: an array of them would live in memory where loops are kept.
+SKILLBENCH_WIDE inline void multiply_panel(const float* spread, const float* right, int k, float* const* d, bool adds) noexcept {
+  __m512 e = four_times(right), o = four_times(right + 4);
+  __m512 a = _mm512_loadu_ps(spread), e0 = _mm512_mul_ps(a, e), o0 = _mm512_mul_ps(a, o);
+  a = _mm512_loadu_ps(spread + 16);
+  __m512 e1 = _mm512_mul_ps(a, e), o1 = _mm512_mul_ps(a, o);
+  a = _mm512_loadu_ps(spread + 32);
+  __m512 e2 = _mm512_mul_ps(a, e), o2 = _mm512_mul_ps(a, o);
+  a = _mm512_loadu_ps(spread + 48);
+  __m512 e3 = _mm512_mul_ps(a, e), o3 = _mm512_mul_ps(a, o);
+  for (int l = 1; l < k; ++l) {
+    spread += 64;
+    right += 8;
+    e = four_times(right);
+    o = four_times(right + 4);
+    a = _mm512_loadu_ps(spread);
+    e0 = _mm512_fmadd_ps(a, e, e0);
+    o0 = _mm512_fmadd_ps(a, o, o0);
+    a = _mm512_loadu_ps(spread + 16);
+    e1 = _mm512_fmadd_ps(a, e, e1);
+    o1 = _mm512_fmadd_ps(a, o, o1);
+    a = _mm512_loadu_ps(spread + 32);
+    e2 = _mm512_fmadd_ps(a, e, e2);
+    o2 = _mm512_fmadd_ps(a, o, o2);
+    a = _mm512_loadu_ps(spread + 48);
+    e3 = _mm512_fmadd_ps(a, e, e3);
+    o3 = _mm512_fmadd_ps(a, o, o3);
+  }
+  add_up(e0, d[0], adds);
+  add_up(o0, d[1], adds);
+  add_up(e1, d[0] + 16, adds);
+  add_up(o1, d[1] + 16, adds);
+  add_up(e2, d[2], adds);
+  add_up(o2, d[3], adds);
+  add_up(e3, d[2] + 16, adds);
+  add_up(o3, d[3] + 16, adds);
+}
+
 #undef SKILLBENCH_WIDE
 #else
+inline bool is_same(const std::uint32_t*, const std::uint32_t*) noexcept { return false; }
 inline void spread_rows(const float*, int, float*) noexcept {}
 inline void spread_register(const std::uint32_t*, operand_kind, int, float*) noexcept {}
 inline void columns_register(const std::uint32_t*, operand_kind, int, float*) noexcept {}

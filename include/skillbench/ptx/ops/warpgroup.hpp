@@ -50,6 +50,7 @@
 #include <skillbench/ptx/ops/access.hpp>
 #include <skillbench/ptx/ops/matrix.hpp>
 #include <skillbench/ptx/ops/select.hpp>
+#include <skillbench/ptx/products.hpp>
 #include <skillbench/ptx/report.hpp>
 #include <skillbench/ptx/warpgroup.hpp>
 
@@ -170,7 +171,7 @@ inline void count_readers(shared_memory& of, const std::uint32_t* places, std::s
 // Ordinary stores to these places all have a fence behind them.
 [[nodiscard]] inline bool are_fenced(const warp& w, const std::uint32_t* places, std::size_t n) {
   const shared_memory& of = *w.shared;
-  if (of.notes.empty()) return true;
+  if (of.notes.empty() || !of.unfenced_warps) return true;
   for (std::size_t i = 0; i < n; ++i) {
     const store_note* note = of.notes.data() + places[i] / 16;
     if ((note[0].thread | note[1].thread) && of.unfenced(places[i], 32, w.number)) return false;
@@ -178,24 +179,34 @@ inline void count_readers(shared_memory& of, const std::uint32_t* places, std::s
   return true;
 }
 
+// The list of the places of a part, which its descriptor and its form determine.
+inline kept_operand& kept_part(warp& w, std::uint64_t descriptor, const operand_part& m, element type, bool is_a) {
+  const std::uint32_t form = 1u | std::uint32_t{m.of.rows_contiguous} << 1 | m.first << 2 | m.count << 9 | static_cast<std::uint32_t>(type) << 20 | std::uint32_t{is_a} << 24;
+  kept_operand& k = w.launch->kept->operand_of(descriptor, form);
+  if (k.form == form && k.descriptor == descriptor) return k;
+  k.form = form;
+  k.descriptor = descriptor;
+  k.filled = false;
+  k.places.clear();
+  k.whole = list_places(m, k.places);
+  k.highest = 0;
+  for (const std::uint32_t place : k.places) k.highest = std::max(k.highest, place);
+  return k;
+}
+
 // Takes a part in hand when nothing is wrong with any of it; false: nothing was
 // done, and it is to be taken piece by piece.
-inline bool take_part(warp& w, const operand_part& m) {
+inline bool take_part(warp& w, const kept_operand& k) {
   shared_memory& of = *w.shared;
   wgmma_flight& f = w.flight;
-  const std::size_t before = f.places.size();
-  bool well = list_places(m, f.places);
-  const std::uint32_t* const places = f.places.data() + before;
-  const std::size_t n = f.places.size() - before, size = of.data.size();
-  for (std::size_t i = 0; i < n; ++i) well &= places[i] < size && size - places[i] >= 32;
-  well = well && marks::zero_at(of.shadow.data(), places, n) && are_fenced(w, places, n) && (!w.shared_races || w.shared_races->may_load(w, places, n));
-  if (!well) {
-    f.places.resize(before);
-    return false;
-  }
-  if (w.shared_races) w.shared_races->loaded(w, 0, places, n);
+  const std::uint32_t* const places = k.places.data();
+  const std::size_t n = k.places.size(), size = of.data.size();
+  if (!k.whole || k.highest >= size || size - k.highest < 32) return false;
+  if (!marks::zero_at(of.shadow.data(), places, n) || !are_fenced(w, places, n) || (w.shared_races && !w.shared_races->may_load(w, places, n))) return false;
+  if (w.shared_races) w.shared_races->loaded(w, 0, places, n, k.descriptor, k.form);
   count_readers(of, places, n, true);
-  f.operands.push_back({f.newest, before, n});
+  f.operands.push_back({f.newest, f.places.size(), n, k.descriptor, k.form});
+  f.places.insert(f.places.end(), places, places + n);
   return true;
 }
 
@@ -203,7 +214,7 @@ inline void let_go(warp& w, const wgmma_flight::operand& m) {
   const std::uint32_t* const places = w.flight.places.data() + m.first;
   count_readers(*w.shared, places, m.count, false);
   if (!w.shared_races) return;
-  if (w.shared_races->may_load(w, places, m.count)) return w.shared_races->loaded(w, 0, places, m.count);
+  if (w.shared_races->may_load(w, places, m.count)) return w.shared_races->loaded(w, 0, places, m.count, m.descriptor, m.form);
   for (std::size_t i = 0; i < m.count; ++i)
     for (const std::uint32_t half : {0u, 16u}) w.shared_races->shared_lane(w, 0, places[i] + half, 16, false);
 }
@@ -323,7 +334,7 @@ inline std::uint32_t undefined_rows(warp& w, const ref* a) {
 }
 
 // This warp's 16 rows of A, 32 bytes each, and the mask of undefined ones.
-inline std::uint32_t gather_a(warp& w, const wgmma_form& f, const further& all, std::uint64_t descriptor, std::byte (*rows)[32]) {
+inline std::uint32_t gather_a(warp& w, const wgmma_form& f, const further& all, const matrix_descriptor& d, bool taken, std::byte (*rows)[32]) {
   std::uint32_t bad = 0;
   const std::uint32_t first = w.number % 4 * 16;
   if (f.flags & a_registers) {
@@ -334,8 +345,6 @@ inline std::uint32_t gather_a(warp& w, const wgmma_form& f, const further& all, 
     }
     return undefined_rows(w, a);
   }
-  const matrix_descriptor d = read_descriptor(descriptor, f.flags & a_rows);
-  const bool taken = take_part(w, {d, first, 16});
   if (d.rows_contiguous) {
     for (std::uint32_t unit = 0; unit < 2; ++unit)
       for (std::uint32_t l = 0; l < 16; ++l) {
@@ -408,6 +417,31 @@ inline void widen_b(const wgmma_form& f, const void* const* pieces, float* to) n
   }
 }
 
+// What a taken part holds, and whether that is what it held when it was kept.
+inline void keep_bytes(const warp& w, kept_operand& k) {
+  k.bytes.resize(32 * k.places.size());
+  for (std::size_t i = 0; i < k.places.size(); ++i) std::memcpy(k.bytes.data() + 32 * i, w.shared->data.data() + k.places[i], 32);
+}
+[[nodiscard]] inline bool is_as_kept(const warp& w, const kept_operand& k) {
+  return k.filled && marks::same_at(w.shared->data.data(), k.places.data(), k.places.size(), k.bytes.data());
+}
+
+// B, taken, as panels of floats: made anew when other bytes are there than the ones
+// that the kept panels were made of.
+inline const float* widened_b(warp& w, const wgmma_form& f, const matrix_descriptor& d, kept_operand& k) {
+  const std::size_t each = std::size_t{8} * f.k;
+  if (is_as_kept(w, k)) return k.floats.data();
+  keep_bytes(w, k);
+  k.floats.resize(each * f.n / 8);
+  for (std::uint32_t j = 0; j < f.n / 8u; ++j) {
+    const void* pieces[16];
+    gather_b(w, d, j, true, pieces);
+    widen_b(f, pieces, k.floats.data() + each * j);
+  }
+  k.filled = true;
+  return k.floats.data();
+}
+
 inline void run_wgmma(warp& w, const op& o, lane_mask active) {
   if (!active) return;
   expect_whole_warp(w, active, "wgmma.mma_async");
@@ -442,24 +476,35 @@ inline void run_wgmma(warp& w, const op& o, lane_mask active) {
   flight.pc = w.shared->matrices.pc = w.pc;
   if ((f.flags & unfenced) && first_repair(w))
     tell_repaired(w, thread_words(w, lead) + " starts a wgmma with registers that were written since the last wgmma.fence; ptxas puts one in (C7519)");
-  for (const ref& r : all.s) {
-    if (flight.written[r.slot] > flight.done && &r < all.s.data() + 4 && from_registers && first_repair(w))
+  for (std::size_t i = 0; i < (from_registers ? 4u : 0u); ++i)
+    if (flight.written[all.s[i].slot] > flight.done && first_repair(w))
       tell_repaired(w, thread_words(w, lead) + " multiplies accumulators of a wgmma that is in flight until a wgmma.wait_group covers it; ptxas puts a wait in (C7517)");
-    flight.locked[r.slot] = flight.newest;
-  }
-  for (const ref& r : all.d) flight.written[r.slot] = flight.newest;
+  std::uint32_t *const locked = flight.locked.data(), *const written = flight.written.data();
+  const std::uint32_t newest = flight.newest;
+  for (const ref& r : all.s) locked[r.slot] = newest;
+  for (const ref& r : all.d) written[r.slot] = newest;
 
   alignas(64) std::byte rows[16][32];
   const bool half = f.d == element::f16, floats = is_float(f.a), bytes = floats && element_bits(f.a) == 8;
   const bool wider = floats && !bytes && !half && marks::are_wide();
   const bool straight = wider && from_registers && !(f.flags & negative);
-  const std::uint32_t bad_rows = straight ? undefined_rows(w, all.s.data()) : gather_a(w, f, all, a, rows);
+  const matrix_descriptor of_a = read_descriptor(a, f.flags & a_rows);
+  kept_operand* const kept_a = from_registers ? nullptr : &kept_part(w, a, {of_a, w.number % 4 * 16, 16}, f.a, true);
+  const bool a_taken = kept_a && take_part(w, *kept_a);
+  const bool keeps_a = a_taken && wider && !(f.flags & negative);
+  alignas(64) float spread[16 * 64];
+  const bool knows_a = keeps_a && is_as_kept(w, *kept_a);
+  const std::uint32_t bad_rows = straight ? undefined_rows(w, all.s.data()) : knows_a ? 0 : gather_a(w, f, all, of_a, a_taken, rows);
   const matrix_descriptor of_b = read_descriptor(b, f.flags & b_rows);
-  const bool b_taken = take_part(w, {of_b, 0, f.n});
+  kept_operand& kept_b = kept_part(w, b, {of_b, 0, f.n}, f.b, false);
+  const bool b_taken = take_part(w, kept_b);
+  const float* of_left = spread;
+  if (knows_a && kept_a != &kept_b) of_left = kept_a->floats.data();
+  else if (knows_a) std::memcpy(spread, kept_a->floats.data(), sizeof(float) * 64 * f.k);  // before B takes its place
   alignas(64) float left[16 * 32], right[32 * 8], a_sizes[16 * 32], b_sizes[32 * 8];
   std::int32_t whole_left[16 * 32];
   const int bits = element_bits(f.a);
-  if (floats && !straight) {
+  if (floats && !straight && !knows_a) {
     for (int i = 0; i < 16; ++i) {
       if (bits == 16) {
         widen_eight(rows[i], f.a == element::bf16, left + 16 * i);
@@ -478,25 +523,37 @@ inline void run_wgmma(warp& w, const op& o, lane_mask active) {
   }
 
   const int per_panel = half ? 2 : 4;
-  alignas(64) float spread[16 * 64];
   if (straight) {
     for (int r = 0; r < 4; ++r) sixteen::spread_register(w.lanes<std::uint32_t>(all.s[static_cast<std::size_t>(r)]), kind_of(f.a), r, spread);
-  } else if (wider) {
+  } else if (wider && !knows_a) {
     sixteen::spread_rows(left, f.k, spread);
+    if (keeps_a && kept_a != &kept_b) {
+      keep_bytes(w, *kept_a);
+      kept_a->floats.assign(spread, spread + 64 * f.k);
+      kept_a->filled = true;
+    }
   }
+  const float* const panels = wider && b_taken ? widened_b(w, f, of_b, kept_b) : nullptr;
   for (int j = 0; j < f.n / 8; ++j) {
     const ref* d = all.d.data() + per_panel * j;
+    if (panels) {
+      float* const to[] = {w.lanes<float>(d[0]), w.lanes<float>(d[1]), w.lanes<float>(d[2]), w.lanes<float>(d[3])};
+      sixteen::multiply_panel(of_left, panels + 8 * f.k * j, f.k, to, adds);
+      if (!(bad_rows | w.tainted[d[0].slot] | w.tainted[d[1].slot] | w.tainted[d[2].slot] | w.tainted[d[3].slot])) continue;
+    }
     const void* pieces[16];
-    const std::uint32_t bad_columns = gather_b(w, of_b, static_cast<std::uint32_t>(j), b_taken, pieces);
+    const std::uint32_t bad_columns = panels ? 0 : gather_b(w, of_b, static_cast<std::uint32_t>(j), b_taken, pieces);
     std::uint8_t tainted = 0;
     for (int r = 0; r < per_panel; ++r) tainted |= w.tainted[d[r].slot];
-    if (floats) {
+    if (panels) {
+      // done
+    } else if (floats) {
       widen_b(f, pieces, right);
       if (bytes)
         for (int i = 0; i < 32 * 8; ++i) b_sizes[i] = size_of_byte(f.b, right[i]);
       if (wider) {
         float* const to[] = {w.lanes<float>(d[0]), w.lanes<float>(d[1]), w.lanes<float>(d[2]), w.lanes<float>(d[3])};
-        sixteen::multiply_panel(spread, right, f.k, to, adds);
+        sixteen::multiply_panel(of_left, right, f.k, to, adds);
       }
       for (int r = 0; r < (wider ? 0 : 2); ++r) {
         alignas(64) float pair[2][warp_lanes];
