@@ -141,6 +141,20 @@ struct killed_device : kit::copy_device {
 
 }  // namespace
 
+TEST_CASE("campaign: a fault of what is added leaves no record") {
+  campaign_plan how = honest(2);
+  int kept = 0;
+  how.keep = [&](record&) -> result<done> { return ++kept, done{}; };
+  how.add = [](const sample& of, record&) -> result<done> {
+    if (of.id == samples(3)[1].id) return fault{reason::cancelled, "stopped"};
+    return done{};
+  };
+  const auto told = run_campaign(samples(3), known(), how);
+  REQUIRE(told);
+  CHECK(told.value().faults == 1);
+  CHECK(kept == 2);
+}
+
 TEST_CASE("campaign: who loses its worker to a kill is judged once more") {
   for (const int kills : {1, 2}) {
     campaign_plan how = honest(1);

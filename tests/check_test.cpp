@@ -391,6 +391,23 @@ TEST_CASE("check: what only a second run shows: other bits are a note, worse fai
   CHECK(failed.findings[0].test_case == "tiny");
 }
 
+TEST_CASE("check: a second run that cannot be finished leaves it unjudged") {
+  for (const reason why : {reason::too_slow, reason::too_large}) {
+    int runs = 0;
+    fake_device on([&](const job& asked) -> result<run_report> {
+      if (++runs == 2) return fault{why, "never ends"};
+      return right_but([](const job&, std::vector<double>&, run_report&) {})(asked);
+    });
+    const auto made = outcome_on(on);
+    CHECK(made.reached == outcome::unjudged);
+    CHECK(has(made.reason, "in a second run"));
+    CHECK(has(made.reason, "never ends"));
+    CHECK(made.endless == (why == reason::too_slow));
+    REQUIRE_FALSE(made.cases.empty());
+    CHECK(made.cases[0].schedules == 2);
+  }
+}
+
 TEST_CASE("check: hidden cases are drawn from the seed and judged like the others") {
   auto asked = norm_family();
   asked.hidden.count = 3;

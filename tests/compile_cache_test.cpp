@@ -330,7 +330,7 @@ TEST_CASE("compile_cache: which sources are kept") {
         "#include <a.h> /* b */\r\n", "#pragma unroll 4\n#line 3\n",
         "// include what you use\n", "#ifdef N\n#endif\n",
         "#define N 4\n#if N > 3 && defined(__CUDA_ARCH__)\n#endif\n",
-        "#define CAT(a, b) a##b\n", "#define A \\\n  1\n",
+        "#define A \\\n  1\n",
         "asm(\"mov.u32 %0, %laneid; // #1\");\n", "#if __CUDA_ARCH__ >= 900\n",
         "", "x % y;\n"})
     CHECK_MESSAGE(!not_cacheable(source).has_value(), source, ": ",
@@ -347,7 +347,8 @@ TEST_CASE("compile_cache: which sources are kept") {
         "#\\u0069nclude \"a.h\"\n", "?" "?=include \"a.h\"\n",
         "#if __has_include(<a.h>)\n", "#if 1 /* \n */ && __has_include(<a>)\n",
         "// not a directive: #include \"a.h\"\n", "const char* t = __TIME__;\n",
-        "__DATE__", "__TIMESTAMP__", "#define A 1\n#include <a.h>\n",
+        "__DATE__", "__TIMESTAMP__", "__TI\\\nME__",
+        "#define P(a, b) a##b\nP(__TI, ME__)", "#define P(a, b) a%:%:b\n", "#define A 1\n#include <a.h>\n",
         "#undef A\n#include <a.h>\n", "#if A\n", "#if CAT(__has_inc, lude)(<a>)\n",
         "#define CUDA_VERSION CAT(__has_inc, lude)(<a>)\n#if CUDA_VERSION\n",
         "#define N 4\n#undef N\n#define N F(<a>)\n#elif N\n", "#\vinclude <a>\n",

@@ -39,6 +39,29 @@ TEST_CASE("compiler_log: a line number that is no number is none") {
   CHECK(parse_error("candidate.cu(7): error: x").line == 7);
 }
 
+TEST_CASE("compiler_log: the same error twice is one, and of one type") {
+  std::string log;
+  for (int i = 0; i < 5; ++i) log += "candidate.cu(4): error: same\n";
+  log += "candidate.cu(5): error: other\n";
+  const image made = telling(log);
+  std::vector<finding> all;
+  merge_compile_findings(all, compile_findings(made, element::f32));
+  REQUIRE(all.size() == 2);
+  CHECK(all[0].element_type == name(element::f32));
+  merge_compile_findings(all, compile_findings(made, element::f16));
+  REQUIRE(all.size() == 2);
+  CHECK(all[0].element_type.empty());
+}
+
+TEST_CASE("compiler_log: an error is cut between characters") {
+  std::string words;
+  while (words.size() < 2 * most_error_bytes) words += "\u20ac";
+  for (const char* before : {"", "a", "bb"})
+    CHECK(errors_in("candidate.cu(4): error: " + (before + words) + "\n")
+              .at(0)
+              .text.ends_with("\u20ac"));
+}
+
 TEST_CASE("compiler_log: types that were told the same stand together") {
   compiler_log kept;
   CHECK(kept.text().empty());
@@ -58,7 +81,7 @@ TEST_CASE("compiler_log: types that were told the same stand together") {
 TEST_CASE("compiler_log: a long log is cut between characters and says so") {
   std::string log;
   while (log.size() < 2 * most_kept_log_bytes) log += "\u00e4";
-  for (const std::string& before : {"", "x"}) {
+  for (const std::string before : {"", "x"}) {
     compiler_log kept;
     kept.add(element::f32, telling(before + log));
     const std::string text = kept.text();

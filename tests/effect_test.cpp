@@ -193,6 +193,30 @@ TEST_CASE("effect: an empty arm is not compared") {
   CHECK(effects_of(pile().pass("a", false, 3, 3).records).empty());
 }
 
+TEST_CASE("effect: what one arm alone did is in no sum") {
+  pile both;
+  both.pass("a", true, 6, 6).pass("a", false, 1, 6);
+  const effect alone = both.only();
+  for (const char* task : {"b", "c", "d"}) both.pass(task, false, 0, 6);
+  both.pass("a", false, 6, 6, 0, "other");
+  const effect told = both.only();
+  CHECK(told.over_all.without.outputs == 6);
+  CHECK(told.over_all.left_out == 24);
+  CHECK(told.over_all.said == alone.over_all.said);
+  CHECK(told.over_all.if_fail.p == alone.over_all.if_fail.p);
+  CHECK(words_of(told.over_all).find("24 outputs are left out") !=
+        std::string::npos);
+  CHECK(words_of(alone.over_all).find("left out") == std::string::npos);
+  // Rows that are not compared make none that is harder to win.
+  for (const comparison& row : told.by_stratum)
+    if (row.said != verdict::not_compared)
+      CHECK(row.counted_p == alone.by_stratum.at(0).counted_p);
+  REQUIRE(told.by_model.size() == 2);
+  CHECK(told.by_model[1].said == verdict::not_compared);
+  CHECK(told.by_model[1].without.outputs == 6);
+  CHECK(told.by_model[1].left_out == 0);
+}
+
 TEST_CASE("effect: a curve of speed where every correct output has one") {
   const auto one = [](bool with, double times, bool predicted = false) {
     record made;

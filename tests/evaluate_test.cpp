@@ -3,6 +3,7 @@
 #include <chrono>
 #include <functional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include <skillbench/evaluate.hpp>
@@ -52,7 +53,7 @@ TEST_CASE("evaluate: a right kernel is correct in every element type") {
   CHECK(told.findings.empty());
   CHECK(told.cases.size() == 3 * known()[0].cases.size());
   CHECK(told.kernels.size() == 3);
-  CHECK(told.source_hash.size() == 16);
+  CHECK(told.source_hash.size() == 64);
   CHECK(told.speed == "not measured: no GPU");
   CHECK(told.device == "copier");
   CHECK(told.of.output.empty());
@@ -150,6 +151,30 @@ TEST_CASE("evaluate: a compiler that dies is the source's doing") {
     REQUIRE(told.findings.size() == 1);
     CHECK(told.findings[0].kind == code::compile_limits);
     CHECK(on.compiles == 1);
+  }
+}
+
+TEST_CASE("evaluate: a compile that only waited is a fault, where it could open nothing") {
+  struct idle_device : kit::copy_device {
+    std::string how;
+    double used = 0, each = 0;
+    std::string isolation() const override { return how; }
+    double cpu_used() const override { return used; }
+  };
+  for (const auto& [how, seconds, ours] :
+       {std::tuple{"strict", 0.1, true}, std::tuple{"bwrap", 0.1, true},
+        std::tuple{"basic: no Landlock", 0.1, false},
+        std::tuple{"strict", 30.0, false}}) {
+    idle_device on;
+    on.how = how;
+    on.on_compile = [&on, seconds = seconds](const compile_request&) -> result<image> {
+      on.used += seconds;
+      return fault{reason::child_timed_out, "the worker was stopped"};
+    };
+    if (ours)
+      CHECK(refused(copy_sample(), on).why == reason::child_timed_out);
+    else
+      CHECK(judged(copy_sample(), on).what == outcome::does_not_compile);
   }
 }
 

@@ -60,6 +60,21 @@ TEST_CASE("records: of several records of one output the last counts") {
   CHECK(read.value().records[0].what == outcome::correct);
 }
 
+TEST_CASE("records: a record of two piles is one, another answer of the same name is not") {
+  record_pile all;
+  records_of::gatherer together(all, false);
+  record one;
+  one.of.id = "i";
+  one.source_hash = "aa";
+  together.take(one);
+  together.take(one);
+  CHECK(all.records.size() == 1);
+  CHECK(all.replaced == 1);
+  one.source_hash = "bb";
+  together.take(one);
+  CHECK(all.records.size() == 2);
+}
+
 TEST_CASE("records: a file of lines, and lines that are none") {
   const folder in;
   const std::string path = in.path + "/some.jsonl";

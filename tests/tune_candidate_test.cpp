@@ -16,7 +16,8 @@ namespace {
 
 // The search over a family's baseline, with devices from `make`.
 result<tuned_candidate> tuned(
-    const std::function<result<std::unique_ptr<device>>()>& make, int jobs) {
+    const std::function<result<std::unique_ptr<device>>()>& make, int jobs,
+    const std::function<result<done>(const kernel_trial&)>& keep = {}) {
   const auto known = embedded_families();
   REQUIRE(known.ok());
   const family* const of = find_family(known.value(), "geglu");
@@ -38,6 +39,7 @@ result<tuned_candidate> tuned(
   plan.limits.trials = 3;
   plan.jobs = jobs;
   plan.make_device = make;
+  plan.keep = keep;
   return tune_candidate(how, space.value(), plan);
 }
 
@@ -59,6 +61,31 @@ TEST_CASE("tune_candidate: what a thread throws is a fault, and ends nothing els
     CHECK(odd.error().why == reason::internal);
     CHECK(odd.error().what.find("thrown here") != std::string::npos);
   }
+}
+
+TEST_CASE("tune_candidate: a worker that is killed says nothing of a setting that lasts") {
+  struct killed_device : device {
+    std::string name() const override { return "killed"; }
+    std::string target() const override { return "sm_90a"; }
+    result<image> compile(const compile_request&) override {
+      return fault{reason::child_died, "was killed by SIGKILL"};
+    }
+    result<done> load(const std::string&) override { return done{}; }
+    result<run_report> run(const job&) override {
+      return fault{reason::child_died, "gone"};
+    }
+    bool killed() const override { return true; }
+  };
+  int made = 0, kept = 0;
+  const auto told = tuned(
+      [&]() -> result<std::unique_ptr<device>> {
+        ++made;
+        return std::unique_ptr<device>(std::make_unique<killed_device>());
+      },
+      1, [&](const kernel_trial&) -> result<done> { return ++kept, done{}; });
+  CHECK(made >= 2);
+  CHECK(made % 2 == 0);  // each setting twice
+  CHECK(kept == 0);
 }
 
 TEST_CASE("tune_candidate: a device that cannot be had ends the search with its reason") {

@@ -65,8 +65,8 @@ struct campaign_plan {
 
   // Each is optional.
   // Adds to a record what else is told of its sample, on the thread that judged
-  // it.
-  std::function<void(const sample&, record&)> add;
+  // it. A fault leaves no record, as a fault of judging does.
+  std::function<result<done>(const sample&, record&)> add;
   std::function<std::string(const sample&)> key;
   const earlier_records* earlier = nullptr;  // needs `key`
   // May empty parts of the record that `take` does not need.
@@ -114,7 +114,9 @@ struct board {
       auto made = evaluate(given, known, *on.value(), each);
       if (on.value()->killed() && !again) continue;
       on.value().reset();  // what is added may need the GPU that it holds
-      if (made && how.add) how.add(given, made.value());
+      if (made && how.add)
+        if (auto added = how.add(given, made.value()); !added)
+          return added.error();
       return made;
     }
   } catch (const std::bad_alloc&) {

@@ -71,6 +71,7 @@ inline json write(const comparison& of) {
                {"all_models", of.all_models}, {"all_tasks", of.all_tasks},
                {"with", write(of.with)}, {"without", write(of.without)},
                {"verdict", name(of.said)}, {"p", of.counted_p}};
+  if (of.left_out > 0) made["left_out"] = of.left_out;
   made["rate_with"] = write_rate(of.with);
   made["rate_without"] = write_rate(of.without);
   made["speed"] = write(of.speed);

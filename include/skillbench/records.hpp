@@ -68,19 +68,31 @@ class gatherer {
       told.folded = std::move(cases->sums);
     else if (fold_)
       fold_cases(told);
+    put(std::move(told), "");
+  }
+
+  // A record of another pile. Two samplings may use the same names, so it is of the
+  // same output only where its source is the same too.
+  void take(record told) {
+    const std::string source = told.source_hash;
+    put(std::move(told), source);
+  }
+
+ private:
+  void put(record told, const std::string& source) {
     const sample& of = told.of;
     const auto [at, fresh] = places_.try_emplace(
         {of.model, of.arm, of.skill, of.task,
-         of.id.empty() ? of.path + '\n' + std::to_string(of.draw) : of.id},
+         of.id.empty() ? of.path + '\n' + std::to_string(of.draw) : of.id,
+         source},
         into_.records.size());
     if (fresh) return into_.records.push_back(std::move(told));
     into_.records[at->second] = std::move(told);
     ++into_.replaced;
   }
 
- private:
   using identity = std::tuple<std::string, std::string, std::string,
-                              std::string, std::string>;
+                              std::string, std::string, std::string>;
   record_pile& into_;
   bool fold_;
   std::map<identity, std::size_t> places_;

@@ -162,12 +162,17 @@ class trial_pool {
   [[nodiscard]] result<kernel_trial> one(const setting& chosen,
                                          reference_cache& references) {
     if (cancelled()) return fault{reason::cancelled, "stopped"};
-    auto on = with_.make_device();
-    if (!on) return on.error();
-    auto made = try_setting(how_, chosen, *on.value(), best_, &references);
+    bool killed = false;  // by the system or a person: tried once more
+    result<kernel_trial> made = fault{reason::internal, "no trial was made"};
+    for (int turn = 0; turn < (killed ? 2 : 1); ++turn) {
+      auto on = with_.make_device();
+      if (!on) return on.error();
+      made = try_setting(how_, chosen, *on.value(), best_, &references);
+      killed = on.value()->killed();
+    }
     // A child that the same Ctrl-C ended says nothing about its setting.
     if (cancelled()) return fault{reason::cancelled, "stopped"};
-    if (!made || !with_.keep) return made;
+    if (!made || killed || !with_.keep) return made;  // another run tries again
     const std::lock_guard held(keeping_);
     if (const auto kept = with_.keep(made.value()); !kept) return kept.error();
     return made;

@@ -30,11 +30,13 @@ class tune_journal {
  public:
   using by_setting = std::map<std::string, kernel_trial>;  // setting_words(setting)
 
+  // `shared`: others on other machines write there too, and locks may not tell;
+  // then this program has a segment of its own.
   [[nodiscard]] static result<std::unique_ptr<tune_journal>> open(
-      const std::string& folder) {
+      const std::string& folder, bool shared = false) {
     std::unique_ptr<tune_journal> made(new tune_journal);
     // First what may be written: a repaired end is not read.
-    auto lines = store::resume(folder);
+    auto lines = shared ? store::open(folder) : store::resume(folder);
     if (!lines) return lines.error();
     made->lines_ = std::make_unique<store>(std::move(lines).value());
     const auto looked = read_store(

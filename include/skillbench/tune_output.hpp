@@ -7,7 +7,9 @@
 //         it can be compared. The family's baseline.cu is timed in the same way.
 // Repeat  trials are kept in the journal: an output that a killed run was tuning
 //         goes on from there, and the same source is never tried twice.
-// Errors  none: what goes wrong is in `not_tuned`, and the verdict stands.
+// Errors  What the source or its manifest is to blame for is in `not_tuned`, and the
+//         verdict stands. What the machine is to blame for is a fault: kept in a
+//         record it would never be tried again.
 
 #include <cstdint>
 #include <functional>
@@ -42,6 +44,12 @@ struct output_tuning {
 };
 
 namespace tuning {
+
+// Such a fault of a search is no fault of the machine.
+[[nodiscard]] constexpr bool says_of_source(reason why) noexcept {
+  return why == reason::bad_input || why == reason::bad_argument ||
+         leaves_unjudged(why);
+}
 
 // A search over one source, with trials from the journal and into it.
 [[nodiscard]] inline result<tuning_told> told_of_source(
@@ -80,29 +88,30 @@ namespace tuning {
 
 }  // namespace tuning
 
-inline void tune_output(record& told, const sample& given,
-                        std::span<const family> known,
-                        const output_tuning& with) {
+[[nodiscard]] inline result<done> tune_output(record& told, const sample& given,
+                                              std::span<const family> known,
+                                              const output_tuning& with) {
   tuning_told& into = told.tuning.emplace();
   if (told.what != outcome::correct) {
     into.not_tuned = "it is not correct: " + std::string(name(told.what));
-    return;
+    return done{};
   }
   const family* const of = find_family(known, given.task);
   const extracted pieces = extract(given.output);
   if (of == nullptr || !pieces.found) {
     into.not_tuned = "its source cannot be read again";
-    return;
+    return done{};
   }
   const read_result read = read_candidate(*pieces.found, known, *of);
   if (!read.found) {
     into.not_tuned = "its manifest cannot be read again";
-    return;
+    return done{};
   }
   auto made = tuning::told_of_source(*read.found, *of, with, with.trials, true);
   if (!made) {
+    if (!tuning::says_of_source(made.error().why)) return made.error();
     into.not_tuned = made.error().what;
-    return;
+    return done{};
   }
   into = std::move(made).value();
   if (read.found->launch.tune.empty())
@@ -111,16 +120,20 @@ inline void tune_output(record& told, const sample& given,
   excerpt yardstick;
   yardstick.source = of->baseline;
   const read_result baseline = read_candidate(yardstick, known, *of);
-  if (!baseline.found) return;
+  if (!baseline.found) return done{};
   const auto theirs =
       tuning::told_of_source(*baseline.found, *of, with, 1, true);
-  if (!theirs) return;
+  if (!theirs) {
+    if (!tuning::says_of_source(theirs.error().why)) return theirs.error();
+    return done{};
+  }
   into.baseline_nanoseconds = theirs.value().default_nanoseconds();
   const auto ours = into.default_nanoseconds();
   if (!told.against_baseline && ours && into.baseline_nanoseconds &&
       into.clock == trial_clock::predicted)
     told.against_baseline =
         speedup{*into.baseline_nanoseconds / *ours, true};
+  return done{};
 }
 
 }  // namespace skillbench

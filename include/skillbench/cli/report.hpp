@@ -264,6 +264,7 @@ inline void print_noise(const std::vector<record>& records, std::uint64_t seed,
 [[nodiscard]] inline std::optional<record_pile> gather_records(
     const std::vector<std::string>& paths, stream& trouble) {
   record_pile all;
+  records_of::gatherer together(all, false);
   for (const std::string& path : paths) {
     auto one = read_records(path, true);
     if (!one) {
@@ -274,8 +275,7 @@ inline void print_noise(const std::vector<record>& records, std::uint64_t seed,
     record_pile& pile = one.value();
     for (const fault& each : pile.troubles)
       trouble.line("skillbench: " + printable(each.what));
-    std::move(pile.records.begin(), pile.records.end(),
-              std::back_inserter(all.records));
+    for (record& each : pile.records) together.take(std::move(each));
     all.troubles.insert(all.troubles.end(), pile.troubles.begin(),
                         pile.troubles.end());
     all.replaced += pile.replaced;

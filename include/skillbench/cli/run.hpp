@@ -252,7 +252,7 @@ inline void shorten(record& told) {
     search.make_device = how.make_device;
     search.cancelled = how.cancelled;
     if (in) {
-      auto opened_journal = tune_journal::open(folder + "/tuning");
+      auto opened_journal = tune_journal::open(folder + "/tuning", asked.slurm_task > 0);
       if (!opened_journal) {
         complain(trouble, opened_journal.error().what);
         return exit_code::broken;
@@ -264,9 +264,9 @@ inline void shorten(record& told) {
   }
   how.each.keep_ptx = by.has_value();
   if (by || asked.tune)
-    how.add = [&](const sample& of, record& told) {
+    how.add = [&](const sample& of, record& told) -> result<done> {
       if (by) judge_assertions(told, of, by->told, asked.allow_commands);
-      if (asked.tune) tune_output(told, of, known, search);
+      return asked.tune ? tune_output(told, of, known, search) : done{};
     };
   if (in && in->earlier) how.earlier = &*in->earlier;
   how.watch = [&](const progress& now) {
