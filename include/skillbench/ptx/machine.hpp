@@ -372,7 +372,15 @@ class machine {
       if (o.guarded) {
         const lane_mask p = w.predicate(o.guard);
         active &= o.guard_negated ? ~p : p;
-        if (w.tainted[o.guard.slot]) doubtful = doubt(w, o, lanes);
+        if (w.tainted[o.guard.slot]) {
+          // What an undefined guard happens to hold depends on how this machine
+          // keeps its registers: such lanes stay where they are.
+          const lane_mask bad = predicate_taint(w, o.guard) & lanes;
+          active &= ~bad;
+          doubtful = doubt(w, o, bad);
+          // Before native code goes on, which looks only when something is called.
+          if (seen_->enough() && (state_.stop = true)) break;
+        }
       }
       ++state_.ticks;
       if (budget > 0) --budget;
@@ -440,8 +448,7 @@ class machine {
 
   // Lanes whose guard is undefined. That is told where the guard decides what
   // is done; where it only decides a value, the value becomes undefined.
-  lane_mask doubt(warp& w, const op& o, lane_mask lanes) {
-    const lane_mask bad = predicate_taint(w, o.guard) & lanes;
+  lane_mask doubt(warp& w, const op& o, lane_mask bad) {
     if (!bad || (o.kind == flow::plain && o.targets > 0)) return bad;
     report_undefined(w, std::countr_zero(bad), o.kind == flow::branch ? "the condition of a branch" : "the condition of a store");
     return 0;

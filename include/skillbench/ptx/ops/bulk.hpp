@@ -58,7 +58,7 @@ inline void global_to_shared(memory& global, shared_memory& to, std::uint64_t to
 
 // One element changed in place; any undefined byte makes it undefined.
 inline void reduce_element(std::byte* to, std::uint8_t* to_shadow, const std::byte* from, const std::uint8_t* from_shadow, change what, type t) {
-  const unsigned n = width_of(t);
+  const unsigned n = std::min<unsigned>(width_of(t), sizeof(std::uint64_t));  // no type that is reduced has more
   std::uint64_t old = 0, by = 0;
   std::memcpy(&old, to, n);
   std::memcpy(&by, from, n);
