@@ -73,6 +73,13 @@ TEST_CASE("records: a record of two piles is one, another answer of the same nam
   one.source_hash = "bb";
   together.take(one);
   CHECK(all.records.size() == 2);
+  one.source_hash.clear();  // prose, or a record of another tool
+  together.take(one);
+  together.take(one);
+  CHECK(all.records.size() == 3);
+  one.of.output_tokens = 7;
+  together.take(one);
+  CHECK(all.records.size() == 4);
 }
 
 TEST_CASE("records: a file of lines, and lines that are none") {

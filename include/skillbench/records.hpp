@@ -33,6 +33,7 @@
 
 #include <skillbench/case_scan.hpp>
 #include <skillbench/fault.hpp>
+#include <skillbench/hash.hpp>
 #include <skillbench/json_record.hpp>
 #include <skillbench/json_text.hpp>
 #include <skillbench/record.hpp>
@@ -72,9 +73,11 @@ class gatherer {
   }
 
   // A record of another pile. Two samplings may use the same names, so it is of the
-  // same output only where its source is the same too.
+  // same output only where its source is the same too, or, without a source, all
+  // that is told of it.
   void take(record told) {
-    const std::string source = told.source_hash;
+    const std::string source =
+        told.source_hash.empty() ? sha256(write_record(told)) : told.source_hash;
     put(std::move(told), source);
   }
 

@@ -53,9 +53,15 @@ inline constexpr std::size_t most_recording = std::size_t{1} << 30;  // bytes
   bool own = false;
   const auto looked = read_store(
       folder,
-      [&](std::string_view line, const store_place&) {
+      [&](std::string_view line, const store_place& at) {
         auto one = read_trial(line);
-        if (!one) return;
+        if (!one) {
+          troubles.push_back({reason::bad_input,
+                              store_file::path_of(folder, at.segment) +
+                                  ": a trial that cannot be used: " +
+                                  one.error().what});
+          return;
+        }
         auto& [key, trial] = one.value();
         for (const std::string& each : but)
           if (key == each) {

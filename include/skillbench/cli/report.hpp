@@ -265,6 +265,7 @@ inline void print_noise(const std::vector<record>& records, std::uint64_t seed,
     const std::vector<std::string>& paths, stream& trouble) {
   record_pile all;
   records_of::gatherer together(all, false);
+  std::size_t within = 0;  // replaced in their own path
   for (const std::string& path : paths) {
     auto one = read_records(path, true);
     if (!one) {
@@ -278,8 +279,12 @@ inline void print_noise(const std::vector<record>& records, std::uint64_t seed,
     for (record& each : pile.records) together.take(std::move(each));
     all.troubles.insert(all.troubles.end(), pile.troubles.begin(),
                         pile.troubles.end());
-    all.replaced += pile.replaced;
+    within += pile.replaced;
   }
+  if (all.replaced > 0)
+    trouble.line("skillbench: records that stand in several paths count once: " +
+                 std::to_string(all.replaced));
+  all.replaced += within;
   if (all.records.empty()) {
     trouble.line("skillbench: there is no record to report");
     return std::nullopt;
