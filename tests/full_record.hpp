@@ -116,6 +116,16 @@ inline record full_record() {
   clock.metrics = {{"m.sum", 2.5}, {"n.max", 3}};
   clock.no_metrics = "y";
   clock.resident = "k: 2 CTAs";
+  vendor_timing library;
+  library.name = "cuDNN 9.19.0, layer norm";
+  library.why_not = "u";
+  library.timer = "events";
+  library.stopped = "v";
+  library.samples = {call, timed_sample{}};
+  library.disagreements = 2;
+  library.verified_rows = 128;
+  library.compared = 512;
+  clock.vendor = library;
   it.timings = {clock};
   it.code = "cubin";
   it.isolation = "strict";

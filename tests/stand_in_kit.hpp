@@ -40,6 +40,20 @@ struct stand_in {
   void ask(const std::string& lines) const { std::ofstream(folder / "control") << lines; }
 };
 
+// A stand-in for cuDNN beside it, which does as its own control file asks.
+struct stand_in_cudnn {
+  std::filesystem::path folder;
+  explicit stand_in_cudnn(const stand_in& with) : folder(with.folder / "cudnn") {
+    std::filesystem::create_directories(folder);
+    std::filesystem::copy_file(std::filesystem::path(SKILLBENCH_TEST_DIR) / "stand_in" / "libcudnn.so.9", folder / "libcudnn.so.9");
+    ::setenv("SKILLBENCH_CUDNN", (folder / "libcudnn.so.9").c_str(), 1);
+  }
+  ~stand_in_cudnn() { ::unsetenv("SKILLBENCH_CUDNN"); }
+  stand_in_cudnn(const stand_in_cudnn&) = delete;
+  stand_in_cudnn& operator=(const stand_in_cudnn&) = delete;
+  void ask(const std::string& lines) const { std::ofstream(folder / "control") << lines; }
+};
+
 inline const toolkit& tools() {
   static const toolkit found = find_toolkit().value();
   return found;

@@ -75,6 +75,49 @@ struct ready {
   }
 };
 
+// What cuDNN knows as a norm, and is a copy: all that its stand-in does.
+std::string norm_like_source(const std::string& called) {
+  return "/* skillbench\n"
+         "{\"family\": \"rmsnorm\", \"entry\": \"" + called + "<{T}>\",\n"
+         " \"args\": [\"x\", \"weight\", \"y\", \"rows\", \"cols\", \"eps\"], \"grid\": [\"ceil_div(rows * cols, 64)\"],\n"
+         " \"block\": [\"64\"], \"shared_bytes\": \"0\"}\n"
+         "*/\n"
+         "template <typename T>\n"
+         "__global__ void " + called + "(const T* x, const T* weight, T* y, int rows, int cols, float eps) {\n"
+         "  const int i = blockIdx.x * blockDim.x + threadIdx.x;\n"
+         "  if (i < rows * cols) y[i] = x[i];\n"
+         "}\n";
+}
+
+family norm_like_copy() {
+  family made = kit::copy_family();
+  made.name = "rmsnorm";
+  const auto add = [&](const char* name, argument::type kind, std::vector<const char*> shape) {
+    argument one;
+    one.name = name;
+    one.kind = kind;
+    for (const char* const each : shape) one.shape.push_back(kit::parsed(each));
+    one.least = 1;
+    one.most = 1000;
+    made.arguments.push_back(one);
+  };
+  made.arguments.clear();
+  add("x", argument::type::input, {"rows", "cols"});
+  add("weight", argument::type::input, {"cols"});
+  add("y", argument::type::output, {"rows", "cols"});
+  add("rows", argument::type::integer, {});
+  add("cols", argument::type::integer, {});
+  add("eps", argument::type::real, {});
+  test_case one;
+  one.name = "small";
+  one.integers = {{"rows", 6}, {"cols", 48}};
+  one.reals = {{"eps", 0.5}};
+  one.fills = {{"x", fill{}}, {"weight", fill{}}};
+  made.cases = {one};
+  made.baseline = norm_like_source("yardstick");
+  return made;
+}
+
 // Answers for time() what a test says; right outputs unless told otherwise.
 struct telling : kit::copy_device {
   double nanoseconds = 1e6;
@@ -151,6 +194,91 @@ TEST_CASE("time: calls are A B B A, through sets of contents in turn") {
     sets |= 1u << each.contents;
   }
   CHECK(sets == (1u << timed_sets) - 1);
+}
+
+TEST_CASE("time: a library's kernel is timed beside the baseline, and its answers are judged") {
+  const kit::stand_in here("vendor");
+  const kit::stand_in_cudnn library(here);
+  const auto on = kit::worker();
+  const ready both(*on, norm_like_copy(), norm_like_source("ours"));
+  measuring how;
+  how.vendor = true;
+  const auto seen = [&](calls_by by) {
+    how.by = by;
+    timed made = both.time(*on, how);
+    REQUIRE_MESSAGE(made.told.why_not.empty(), made.told.why_not);
+    CHECK(made.findings.empty());
+    REQUIRE(made.told.vendor);
+    return made.told;
+  };
+  const auto why = [&] {
+    const timed_case told = seen(calls_by::one);
+    CHECK(told.vendor->samples.empty());
+    CHECK_FALSE(against_vendor(told));
+    return told.vendor->why_not;
+  };
+  const timed_case fine = seen(calls_by::one);
+  REQUIRE_MESSAGE(fine.vendor->why_not.empty(), fine.vendor->why_not);
+  CHECK(fine.vendor->name == "cuDNN 9.19.0, RMS norm");
+  CHECK(fine.vendor->timer == "events");
+  CHECK(fine.vendor->verified_rows > 0);
+  CHECK(fine.vendor->compared == fine.compared);
+  REQUIRE(fine.vendor->samples.size() >= 40);
+  for (std::size_t i = 0; i < fine.vendor->samples.size(); ++i) CHECK(fine.vendor->samples[i].of_baseline == (i % 4 == 1 || i % 4 == 2));
+  CHECK(baseline_time(fine).median == doctest::Approx(centre_of(times_of(fine.vendor->samples, true)).median).epsilon(0.01));
+  REQUIRE(against_vendor(fine));
+  CHECK(*against_vendor(fine) == doctest::Approx(vendor_time(*fine.vendor).median / candidate_time(fine).median).epsilon(0.01));
+
+  const timed_case graph = seen(calls_by::graph);
+  CHECK(graph.vendor->why_not == "");
+  CHECK(graph.vendor->timer == "events around a graph of 4 calls (as asked)");
+
+  library.ask("wrong\n");
+  CHECK(why().find("its output is wrong: ") == 0);
+  library.ask("none\n");
+  CHECK(why() == "cuDNN 9.19.0 has no way for its RMS norm");
+  library.ask("refused\n");
+  CHECK(why() == "cuDNN 9.19.0 has no way for its RMS norm: cudnnBackendFinalize on a plan of RMS norm: CUDNN_STATUS_NOT_SUPPORTED (3000), not for this GPU; "
+                 "cudnnBackendFinalize on a plan of RMS norm: CUDNN_STATUS_NOT_SUPPORTED (3000), not for this GPU");
+  library.ask("broken\n");
+  CHECK(why() == "cudnnBackendFinalize on a plan of RMS norm: CUDNN_STATUS_EXECUTION_FAILED_CUDA_DRIVER (5001), cuLibraryLoadData returned error");
+  library.ask("sulks\n");
+  CHECK(why() == "cudnnBackendExecute on RMS norm: CUDNN_STATUS_EXECUTION_FAILED_CUDA_DRIVER (5001), the library sulks");
+  library.ask("");
+  CHECK(seen(calls_by::one).vendor->why_not == "");
+
+  how.vendor = false;
+  CHECK_FALSE(both.time(*on, how).told.vendor);
+}
+
+TEST_CASE("time: where there is no library, the row says so and the rest is timed") {
+  const kit::stand_in here("no_vendor");
+  measuring how;
+  how.vendor = true;
+  how.by = calls_by::one;
+  {
+    ::setenv("SKILLBENCH_CUDNN", "/nowhere/libcudnn.so.9", 1);
+    const auto on = kit::worker();
+    const timed seen = ready(*on, norm_like_copy(), norm_like_source("ours")).time(*on, how);
+    ::unsetenv("SKILLBENCH_CUDNN");
+    CHECK(seen.told.why_not.empty());
+    REQUIRE(seen.told.vendor);
+    CHECK(seen.told.vendor->name == "cuDNN");
+    CHECK_MESSAGE(seen.told.vendor->why_not.find("there is no cuDNN 9 here (cannot open the library /nowhere/libcudnn.so.9") == 0, seen.told.vendor->why_not);
+  }
+  {  // the toolkit's own, where there is one, does not run on a stand-in
+    const auto on = kit::worker();
+    const timed seen = ready(*on, norm_like_copy(), norm_like_source("ours")).time(*on, how);
+    REQUIRE(seen.told.vendor);
+    const std::string& why = seen.told.vendor->why_not;
+    CHECK_MESSAGE((why == "the driver is a stand-in, which runs no library's kernels" || why.find("there is no cuDNN 9 here") == 0), why);
+  }
+  {  // no graph for the family, and a device that tells nothing
+    telling on;
+    const timed none = ready(on).time(on, how);
+    REQUIRE(none.told.vendor);
+    CHECK(none.told.vendor->why_not == "no library here has an operation for the family copy");
+  }
 }
 
 TEST_CASE("time: a call that does nothing, or goes wrong, is a finding and no speed") {

@@ -250,6 +250,7 @@ TEST_CASE("wire: every field of a timing comes back") {
   asked.limits = {3, 4, 0.25, 1.5};
   asked.sustained_seconds = 2.5;
   asked.metrics = {"m"};
+  asked.vendor = vendor_graph{"w", {{1, {{2, 3, {4, 5}}}}}, {{6, "x", 7, 8.5, true}}};
   const std::string request = wire::encode(asked);
   const auto got = wire::decode<timing_request>(request);
   REQUIRE(got);
@@ -257,6 +258,7 @@ TEST_CASE("wire: every field of a timing comes back") {
   CHECK(got.value().candidate.sets[1].seed == 5);
   CHECK(got.value().candidate.cubin == "c");
   CHECK(got.value().afterwards.at(0).seed == 6);
+  CHECK(got.value().vendor == asked.vendor);
   CHECK(got.value().limits.noise == 0.25);
   CHECK(got.value().by == calls_by::graph);
   CHECK(got.value().metrics == asked.metrics);
@@ -298,11 +300,14 @@ TEST_CASE("wire: every field of a timing comes back") {
   told.told.metrics = {{"m", 17}};
   told.told.no_metrics = "n";
   told.told.resident = "r";
+  told.told.vendor = vendor_timing{"cuDNN", "v", "records", "s", {call}, 24, 25, 26};
   told.outputs.resize(1);
   told.outputs[0] = {1, 2, {{1, "bytes", 0}}};
   told.not_kept = 18;
   told.afterwards.resize(1);
   told.afterwards[0] = {3, 1, {{1, "more", 0}}};
+  told.vendor = {{2, 1, {{1, "theirs", 0}}}};
+  told.vendor_not_kept = 27;
   told.rates = {19, 20, 21};
   const auto answer = wire::decode<timing_report>(wire::encode(told));
   REQUIRE(answer);
@@ -311,6 +316,8 @@ TEST_CASE("wire: every field of a timing comes back") {
   CHECK(answer.value().outputs[0].calls == 2);
   CHECK(answer.value().not_kept == 18);
   CHECK(answer.value().afterwards.at(0).outputs[0].bytes == "more");
+  CHECK(answer.value().vendor.at(0).outputs[0].bytes == "theirs");
+  CHECK(answer.value().vendor_not_kept == 27);
   CHECK(answer.value().rates.cache_bytes == 21);
 }
 

@@ -23,6 +23,7 @@
 #include <skillbench/finding.hpp>
 #include <skillbench/timing.hpp>
 #include <skillbench/units.hpp>
+#include <skillbench/vendor.hpp>
 
 namespace skillbench {
 
@@ -177,6 +178,8 @@ struct timing_request {
   // The baseline's launches on the contents of each of the candidate's sets: run
   // once, when the candidate is gone.
   std::vector<job> afterwards;
+  // A library's graph, timed on those contents beside the baseline.
+  std::optional<vendor_graph> vendor;
   bool cold = true;                  // caches emptied before each sample
   calls_by by = calls_by::automatic;
   stopping limits;
@@ -195,6 +198,8 @@ struct timing_report {
   std::vector<timed_output> outputs;
   std::uint64_t not_kept = 0;     // calls whose other bits found no room
   std::vector<timed_output> afterwards;  // one for each that was asked for
+  std::vector<timed_output> vendor;      // of the library's timed calls
+  std::uint64_t vendor_not_kept = 0;
   machine_rates rates;
 };
 

@@ -20,6 +20,8 @@
 
 #include <sys/socket.h>
 
+#include <cstdlib>
+#include <cstring>
 #include <string>
 #include <vector>
 
@@ -126,12 +128,15 @@ inline constexpr int calls_without_gpu[] = {
 
 }  // namespace isolation_parts
 
-// What a driver and CUPTI may read: themselves, the toolkit, and what the system
+// What a driver, CUPTI and cuDNN may read: themselves, the toolkit, and what the system
 // says of itself. Homes and temporary files are not among it.
 [[nodiscard]] inline std::vector<std::string> gpu_places(const std::string& toolkit) {
   std::vector<std::string> all = library_places();
   for (const char* each : {"/usr", "/lib", "/lib64", "/etc", "/opt", "/run", "/proc", "/sys"}) all.emplace_back(each);
   all.push_back(toolkit);
+  // Its libraries lie side by side.
+  if (const char* const cudnn = std::getenv("SKILLBENCH_CUDNN"); cudnn != nullptr && *cudnn == '/')
+    all.push_back(std::string(cudnn, std::strrchr(cudnn, '/')) + "/");
   return all;
 }
 

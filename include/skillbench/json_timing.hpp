@@ -27,6 +27,29 @@ inline json write(const timed_sample& it) {
   return made;
 }
 
+inline json write(const vendor_timing& it) {
+  json made = {{"name", it.name}};
+  if (!it.why_not.empty()) made["not_measured"] = it.why_not;
+  if (!it.timer.empty()) made["timer"] = it.timer;
+  if (!it.stopped.empty()) made["stopped"] = it.stopped;
+  made["verified_rows"] = it.verified_rows;
+  if (it.compared > 0) made["compared"] = it.compared;
+  if (it.disagreements > 0) made["timers_disagree"] = it.disagreements;
+  if (it.samples.empty()) return made;
+  made["time"] = write(vendor_time(it));
+  if (const centre theirs = centre_of(times_of(it.samples, true)); theirs.count > 0) {
+    made["baseline_time"] = write(theirs);
+    made["ratio"] = write(vendor_ratio(it));
+  }
+  made["samples"] = json::array();
+  for (timed_sample each : it.samples) {
+    json one = write(each);
+    if (!each.of_baseline) one["of"] = "vendor";
+    made["samples"].push_back(std::move(one));
+  }
+  return made;
+}
+
 inline json write(const timed_case& it) {
   json made = {{"case", it.test_case}, {"element_type", it.element_type}, {"device", it.device}};
   if (!it.why_not.empty()) made["not_measured"] = it.why_not;
@@ -54,6 +77,10 @@ inline json write(const timed_case& it) {
   made["timers_disagree"] = it.disagreements;
   if (it.sustained) made["sustained"] = *it.sustained;
   if (it.sustained_mhz) made["sustained_mhz"] = *it.sustained_mhz;
+  if (it.vendor) {
+    made["vendor"] = write(*it.vendor);
+    if (const auto times = against_vendor(it)) made["against_vendor"] = *times;
+  }
   if (!it.samples.empty()) {
     const centre ours = candidate_time(it);
     made["candidate"] = write(ours);
@@ -100,6 +127,21 @@ inline bool read(reader& in, const value& from, timed_sample& into) {
          read_maybe(in, from, "held_back", into.reasons);
 }
 
+inline bool read(reader& in, const value& from, vendor_timing& into) {
+  if (!in.object(from, "the timing of a library") || !read_text(in, from, "name", into.name, any_length) || !read_text(in, from, "not_measured", into.why_not, any_length) ||
+      !read_text(in, from, "timer", into.timer, any_length) || !read_text(in, from, "stopped", into.stopped, any_length) ||
+      !read_count(in, from, "verified_rows", into.verified_rows))
+    return false;
+  if (const value* const compared = from.find("compared"); !is_absent(compared) && !read_count(in, from, "compared", into.compared)) return false;
+  if (const value* const differ = from.find("timers_disagree"); !is_absent(differ) && !read_count(in, from, "timers_disagree", into.disagreements)) return false;
+  const value* const samples = from.find("samples");
+  if (is_absent(samples)) return true;
+  if (!in.array(*samples, "an array", 0, any_length)) return false;
+  for (const value& one : samples->items)
+    if (!read(in, one, into.samples.emplace_back())) return false;
+  return true;
+}
+
 inline bool read(reader& in, const value& from, timed_case& into) {
   std::string caches;
   if (!in.object(from, "the timing of a case") || !read_text(in, from, "case", into.test_case) || !read_text(in, from, "element_type", into.element_type) ||
@@ -125,6 +167,7 @@ inline bool read(reader& in, const value& from, timed_case& into) {
       if (!read_number(in, one, into.metrics.back().value)) return false;
     }
   }
+  if (const value* const vendor = from.find("vendor"); !is_absent(vendor) && !read(in, *vendor, into.vendor.emplace())) return false;
   const value* const samples = from.find("samples");
   if (is_absent(samples)) return true;
   if (!in.array(*samples, "an array", 0, any_length)) return false;

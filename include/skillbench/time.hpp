@@ -12,6 +12,10 @@
 //         compared: the rows that differ most are held to the reference too. So
 //         no bound is needed that two roundings must keep to, and a baseline
 //         that is wrong somewhere accuses nobody.
+// Vendor  Where it is asked for, a library's own kernel is timed after that, on the
+//         candidate's contents and paired with the baseline. Its output is judged
+//         as the candidate's is; one that is wrong, or that no library can make,
+//         is told and has no time, and changes nothing for the candidate.
 // Errors  Nothing here is a fault of the candidate's unless a finding says so. A
 //         device that cannot measure leaves `why_not`.
 
@@ -37,6 +41,7 @@
 #include <skillbench/launches.hpp>
 #include <skillbench/record.hpp>
 #include <skillbench/timing.hpp>
+#include <skillbench/vendor.hpp>
 
 namespace skillbench {
 
@@ -46,6 +51,7 @@ struct measuring {
   calls_by by = calls_by::automatic;
   double sustained_seconds = 0;
   stopping limits = {.seconds = 3};
+  bool vendor = false;     // a library's kernel as well
   std::string test_case;   // a public one; "": the largest
   std::vector<std::string> metrics = default_metrics();
 };
@@ -176,6 +182,61 @@ struct traffic {
   return all;
 }
 
+// The outputs of timed calls on `sets`, held to the reference and, where `beside` has
+// any, to the baseline's of the same contents; what the first wrong one says.
+struct judged_calls {
+  std::uint64_t compared = 0, verified_rows = 0;
+  std::optional<finding> wrong;
+};
+[[nodiscard]] inline result<judged_calls> judge_calls(const family& asked, const test_case& of, element type, std::uint64_t seed, std::uint64_t drawn, std::span<const job> sets,
+                                                      std::span<const timed_output> outputs, std::span<const job> beside, std::span<const timed_output> afterwards) {
+  judged_calls made;
+  for (const timed_output& each : outputs) {
+    for (const argument& output : asked.arguments) {
+      if (output.kind != argument::type::output) continue;
+      const std::string* const given = timing_words::bytes_of(sets[each.set], each.outputs, output.name);
+      const auto shape = shape_of(output, of);
+      if (given == nullptr || !shape) return fault{reason::child_protocol, "the device gave no bytes for output `" + output.name + "` of a timed call"};
+      const std::int64_t width = std::max<std::int64_t>(shape.value().width(), 1);
+      auto picked = timing_words::drawn_rows(shape.value().elements / width, verified_rows, mix(drawn, each.set));
+      if (!beside.empty()) {
+        const std::string* theirs = nullptr;
+        for (const timed_output& right : afterwards)
+          if (right.set == each.set) theirs = timing_words::bytes_of(beside[each.set], right.outputs, output.name);
+        if (theirs == nullptr || theirs->size() != given->size())
+          return fault{reason::child_protocol, "the device gave no bytes of the baseline's to hold output `" + output.name + "` of a timed call against"};
+        const auto differing = timing_words::differing_rows(type, *given, *theirs, width, suspect_rows);
+        made.compared += differing.compared;
+        picked = timing_words::joined(picked, differing.rows);
+      }
+      auto verdict = judge_rows(asked, of, output, type, mix(seed, each.set), *given, picked);
+      if (!verdict) return verdict.error();
+      made.verified_rows += picked.size();
+      if (!verdict.value().wrong) continue;
+      made.wrong = std::move(verdict.value().wrong);
+      return made;
+    }
+  }
+  return made;
+}
+
+// What a library's calls left, held to the reference: no time for a wrong answer.
+inline void judge_vendor(vendor_timing& told, const family& asked, const test_case& of, element type, std::uint64_t seed, std::uint64_t drawn, const timing_request& request,
+                         const timing_report& report) {
+  if (!told.why_not.empty()) return;
+  const auto refuse = [&](std::string why) {
+    told.why_not = std::move(why);
+    told.samples.clear();
+  };
+  const auto seen = judge_calls(asked, of, type, seed, drawn, request.afterwards, report.vendor, request.afterwards, report.afterwards);
+  if (!seen) return refuse(seen.error().what);
+  told.compared = seen.value().compared;
+  told.verified_rows = seen.value().verified_rows;
+  if (seen.value().wrong) return refuse("its output is wrong: " + seen.value().wrong->what);
+  if (told.verified_rows == 0) return refuse("the device gave none of its outputs");
+  if (report.vendor_not_kept > 0) return refuse(std::to_string(report.vendor_not_kept) + " of its calls left other bits than those that were held to the reference");
+}
+
 [[nodiscard]] inline timed time_case(const built& ours, const built& baseline, const family& asked, const test_case& of, element type, device& on, std::uint64_t seed, const measuring& how) {
   timed made;
   made.told.test_case = of.name;
@@ -216,6 +277,15 @@ struct traffic {
     }
   }
 
+  std::optional<vendor_timing> vendor;
+  if (how.vendor) {
+    vendor.emplace().name = "vendor";
+    auto graph = vendor_graph_of(asked.name, of, type);
+    if (!graph) vendor->why_not = graph.error().what;
+    else if (baseline.made == nullptr) vendor->why_not = "there is no baseline to time it beside";
+    else request.vendor = std::move(graph).value();
+  }
+
   auto measured = on.time(request);
   if (!measured) return not_done(measured.error().what);
   timing_report& report = measured.value();
@@ -225,6 +295,8 @@ struct traffic {
   made.told.element_type = name(type);
   made.told.baseline = held_against;
   made.told.verified_rows = made.told.compared = 0;
+  if (!request.vendor) made.told.vendor = vendor;
+  else if (!made.told.vendor) vendor->why_not = "the device told nothing of it", made.told.vendor = vendor;
   made.told.not_compared = baseline.made == nullptr ? "there is no baseline" : "";
   const auto tell = [&](finding each) {
     each.test_case = of.name;
@@ -245,36 +317,18 @@ struct traffic {
 
   // Which rows are looked at is drawn now that the calls are over.
   const std::uint64_t drawn = mix(seed, "rows of timed calls");
-  for (const timed_output& each : report.outputs) {
-    for (const argument& output : asked.arguments) {
-      if (output.kind != argument::type::output) continue;
-      const job& todo = request.candidate.sets[each.set];
-      const std::string* const given = timing_words::bytes_of(todo, each.outputs, output.name);
-      const auto shape = shape_of(output, of);
-      if (given == nullptr || !shape) return not_done("the device gave no bytes for output `" + output.name + "` of a timed call");
-      const std::int64_t width = std::max<std::int64_t>(shape.value().width(), 1);
-      auto picked = timing_words::drawn_rows(shape.value().elements / width, verified_rows, mix(drawn, each.set));
-      if (baseline.made != nullptr) {
-        const std::string* theirs = nullptr;
-        for (const timed_output& right : report.afterwards)
-          if (right.set == each.set) theirs = timing_words::bytes_of(request.afterwards[each.set], right.outputs, output.name);
-        if (theirs == nullptr || theirs->size() != given->size())
-          return not_done("the device gave no bytes of the baseline's to hold output `" + output.name + "` of a timed call against");
-        const auto apart = timing_words::differing_rows(type, *given, *theirs, width, suspect_rows);
-        made.told.compared += apart.compared;
-        picked = timing_words::joined(picked, apart.rows);
-      }
-      auto verdict = judge_rows(asked, of, output, type, seed_of(ours_seed, each.set), *given, picked);
-      if (!verdict) return not_done(verdict.error().what);
-      made.told.verified_rows += picked.size();
-      if (!verdict.value().wrong) continue;
-      verdict.value().wrong->what.insert(0, "in a timed call: ");
-      tell(std::move(*verdict.value().wrong));
-      return not_done("the output of a timed call is wrong");
-    }
+  auto seen_right = judge_calls(asked, of, type, ours_seed, drawn, request.candidate.sets, report.outputs, request.afterwards, report.afterwards);
+  if (!seen_right) return not_done(seen_right.error().what);
+  made.told.compared = seen_right.value().compared;
+  made.told.verified_rows = seen_right.value().verified_rows;
+  if (seen_right.value().wrong) {
+    seen_right.value().wrong->what.insert(0, "in a timed call: ");
+    tell(std::move(*seen_right.value().wrong));
+    return not_done("the output of a timed call is wrong");
   }
   if (report.not_kept > 0)
     return not_done(std::to_string(report.not_kept) + " timed calls left other bits than those that were held to the reference");
+  if (request.vendor && made.told.vendor) judge_vendor(*made.told.vendor, asked, of, type, ours_seed, drawn, request, report);
 
   const centre seen = candidate_time(made.told);
   if (!made.told.fake && seen.count > 0 && seen.median < made.told.floor) {

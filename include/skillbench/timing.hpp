@@ -197,6 +197,19 @@ struct metric {
   return all;
 }
 
+// A vendor's library on the candidate's contents, beside the baseline on the same:
+// what a user would call instead of writing a kernel.
+struct vendor_timing {
+  std::string name;      // "cuDNN 9.19.0, layer norm"; "cuDNN" when it was not opened
+  std::string why_not;   // why there is no time; "" when there is one
+  std::string timer, stopped;          // as of a timed case
+  std::vector<timed_sample> samples;   // of_baseline: else the library's
+  std::uint64_t disagreements = 0;
+  std::uint64_t verified_rows = 0, compared = 0;
+
+  bool operator==(const vendor_timing&) const = default;
+};
+
 // What a device answers to one timing, and what is kept of it.
 struct timed_case {
   std::string test_case, element_type;
@@ -220,6 +233,7 @@ struct timed_case {
   std::vector<metric> metrics;
   std::string no_metrics;             // why there are none
   std::string resident;               // CTAs of each launch on an SM, in words
+  std::optional<vendor_timing> vendor;  // where that was asked for
 
   bool operator==(const timed_case&) const = default;
 };
@@ -247,5 +261,16 @@ struct roof {
 }
 
 [[nodiscard]] inline centre speed_ratio(const timed_case& of) { return centre_of(ratios_of(of.samples)); }
+[[nodiscard]] inline centre vendor_time(const vendor_timing& of) { return centre_of(times_of(of.samples, false)); }
+[[nodiscard]] inline centre vendor_ratio(const vendor_timing& of) { return centre_of(ratios_of(of.samples)); }
+
+// How many times as fast as the library the candidate is: both were paired with the
+// baseline, which stands for what clocks did in between.
+[[nodiscard]] inline std::optional<double> against_vendor(const timed_case& of) {
+  if (!of.vendor || !of.why_not.empty() || !of.vendor->why_not.empty()) return std::nullopt;
+  const double ours = speed_ratio(of).median, theirs = vendor_ratio(*of.vendor).median;
+  if (!(ours > 0) || !(theirs > 0)) return std::nullopt;
+  return ours / theirs;
+}
 
 }  // namespace skillbench

@@ -182,22 +182,42 @@ void fields(A& with, T& it) { with(it.fewest, it.most, it.noise, it.seconds); }
 template <typename A, like<metric> T>
 void fields(A& with, T& it) { with(it.name, it.value); }
 
+template <typename A, like<vendor_timing> T>
+void fields(A& with, T& it) {
+  with(it.name, it.why_not, it.timer, it.stopped, it.samples, it.disagreements,
+       it.verified_rows, it.compared);
+}
+
 template <typename A, like<timed_case> T>
 void fields(A& with, T& it) {
   with(it.test_case, it.element_type, it.timer, it.why_not, it.baseline,
        it.device, it.stopped, it.cold, it.fake, it.samples, it.sustained,
        it.sustained_mhz, it.disagreements, it.verified_rows, it.compared,
        it.not_compared, it.code, it.calls, it.floor, it.bytes, it.operations, it.peak_bytes, it.peak_operations, it.metrics,
-       it.no_metrics, it.resident);
+       it.no_metrics, it.resident, it.vendor);
 }
 
 template <typename A, like<timed_kernel> T>
 void fields(A& with, T& it) { with(it.ptx, it.cubin, it.sets); }
 
+template <typename A, like<vendor_attribute> T>
+void fields(A& with, T& it) { with(it.name, it.type, it.values); }
+
+template <typename A, like<vendor_descriptor> T>
+void fields(A& with, T& it) { with(it.kind, it.attributes); }
+
+template <typename A, like<vendor_tensor> T>
+void fields(A& with, T& it) {
+  with(it.id, it.name, it.first, it.number, it.integer);
+}
+
+template <typename A, like<vendor_graph> T>
+void fields(A& with, T& it) { with(it.what, it.descriptors, it.tensors); }
+
 template <typename A, like<timing_request> T>
 void fields(A& with, T& it) {
-  with(it.candidate, it.baseline, it.afterwards, it.cold, it.by, it.limits,
-       it.sustained_seconds, it.metrics);
+  with(it.candidate, it.baseline, it.afterwards, it.vendor, it.cold, it.by,
+       it.limits, it.sustained_seconds, it.metrics);
 }
 
 template <typename A, like<timed_output> T>
@@ -210,7 +230,8 @@ void fields(A& with, T& it) {
 
 template <typename A, like<timing_report> T>
 void fields(A& with, T& it) {
-  with(it.findings, it.told, it.outputs, it.not_kept, it.afterwards, it.rates);
+  with(it.findings, it.told, it.outputs, it.not_kept, it.afterwards, it.vendor,
+       it.vendor_not_kept, it.rates);
 }
 
 struct job_list {

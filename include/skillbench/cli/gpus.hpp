@@ -45,7 +45,7 @@ namespace skillbench::cli {
 [[nodiscard]] inline std::vector<std::string> gpu_environment(const toolkit& cuda) {
   std::vector<std::string> told = toolkit_environment(cuda);
   told.emplace_back("CUDA_CACHE_DISABLE=1");
-  for (const char* name : {"SKILLBENCH_DRIVER", "SKILLBENCH_NVML", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"})
+  for (const char* name : {"SKILLBENCH_DRIVER", "SKILLBENCH_NVML", "SKILLBENCH_CUDNN", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"})
     if (const char* const value = std::getenv(name); value && *value) told.push_back(std::string(name) + "=" + value);
   return told;
 }

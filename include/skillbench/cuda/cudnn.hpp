@@ -65,13 +65,15 @@ class cudnn {
 
   [[nodiscard]] static result<std::unique_ptr<cudnn>> open(const std::string& library_folder) {
     std::vector<std::string> places;
+    std::string tried;
     if (const char* const told = std::getenv("SKILLBENCH_CUDNN"); told && *told) {
       places.emplace_back(told);
     } else {
-      if (!library_folder.empty() && cuda_places::is_file(library_folder + "/" + soname)) places.push_back(library_folder + "/" + soname);
+      const std::string beside = library_folder + "/" + soname;
+      if (cuda_places::is_file(beside)) places.push_back(beside);
+      else if (!library_folder.empty()) tried = "no " + beside + "; ";
       places.emplace_back(soname);
     }
-    std::string tried = library_folder.empty() || places.size() > 1 ? "" : "no " + std::string(soname) + " in " + library_folder + "; ";
     for (const std::string& each : places) {
       auto opened = library::open(each, library::lifetime::process);
       if (!opened) {

@@ -2,7 +2,7 @@
 // device/cuda.hpp: a GPU as a device.
 //
 // Layer   4. Includes device.hpp, device/compiler.hpp, inputs.hpp and the doors
-//         cuda/driver, cuda/nvml, cuda/cupti.
+//         cuda/driver, cuda/nvml, cuda/cupti, cuda/cudnn.
 // Units   bytes; nanoseconds of the GPU's events and of CUPTI's records.
 // Errors  see device.hpp. A kernel that ends the context (an address outside all
 //         memory, a trap) is a finding, one that does not end within
@@ -33,6 +33,7 @@
 #include <utility>
 #include <vector>
 
+#include <skillbench/cuda/cudnn.hpp>
 #include <skillbench/cuda/cupti.hpp>
 #include <skillbench/cuda/driver.hpp>
 #include <skillbench/cuda/library.hpp>
@@ -170,7 +171,11 @@ class cuda_device : public device {
   // The driver cleans up after the process; a context that a kernel ended or
   // still holds would only make this wait.
   ~cuda_device() override {
-    if (finished_) return;
+    if (finished_) {
+      (void)cudnn_.release();
+      return;
+    }
+    cudnn_.reset();
     unload(module_);
     unload(own_);
     if (scrub_) (void)driver_.release_memory(scrub_);
@@ -293,6 +298,7 @@ class cuda_device : public device {
     if (timed && !finished_ && out.findings.empty() && theirs.asked) {
       free(ours);
       timed = repeat(asked, theirs, out);
+      if (timed && asked.vendor) out.told.vendor = measure_vendor(asked, theirs, out);
     }
     if (!finished_) {
       free(ours);
@@ -709,8 +715,12 @@ class cuda_device : public device {
   struct side {
     const timed_kernel* asked = nullptr;
     code_module code;
-    std::vector<std::unique_ptr<placed>> memory;
+    std::vector<std::shared_ptr<placed>> memory;
     std::vector<ready_job> ready;
+    // A library's: its plan instead of launches, with its tensors of each set.
+    const cuda::cudnn::plan* plan = nullptr;
+    std::vector<std::vector<cuda::address>> tensors;
+    cuda::address workspace = 0;
     std::vector<std::vector<kept_output>> kept;
     std::uint64_t calls = 0;
     void* graph = nullptr;  // a call of each set
@@ -757,13 +767,20 @@ class cuda_device : public device {
     out.told.samples.push_back(sample);
   }
 
+  // All of one set, handed to the stream.
+  [[nodiscard]] result<std::optional<finding>> call(side& of, std::size_t set) {
+    if (!of.plan) return launch_all(of.ready[set]);
+    if (auto ran = cudnn_->run(*of.plan, of.tensors[set], of.workspace, stream_); !ran) return ran.error();
+    return std::optional<finding>();
+  }
+
   // A call of each set in a row, as a graph. Each set is in it once: a second call
   // on the same tensors would find its own answer there.
   [[nodiscard]] result<done> capture(side& of) {
     if (auto ok = check(driver_.begin_capture(stream_, cuda::relaxed_capture), "cuStreamBeginCapture", "the stream"); !ok) return ok;
     std::optional<fault> why;
-    for (ready_job& each : of.ready) {
-      auto launched = launch_all(each);
+    for (std::size_t set = 0; set < of.asked->sets.size(); ++set) {
+      auto launched = call(of, set);
       if (!launched) why = launched.error();
       else if (launched.value()) why = fault{reason::library_failed, launched.value()->what};
       if (why) break;
@@ -843,7 +860,7 @@ class cuda_device : public device {
     if (auto ok = hold(); !ok) return ok.error();
     if (auto ok = check(driver_.record(events_[0], stream_), "cuEventRecord", "the start"); !ok) return ok.error();
     if (records) records->mark(number);
-    auto launched = launch_all(of.ready[set]);
+    auto launched = call(of, set);
     if (records) records->unmark();
     if (!launched || launched.value()) return launched;
     if (const int said = driver_.record(events_[1], stream_); said != cuda::success) return ended_by(said, "cuEventRecord", todo.launches.front().entry);
@@ -901,7 +918,7 @@ class cuda_device : public device {
       if (!each->asked) continue;
       for (const job& set : each->asked->sets) {
         if (set.launches.empty()) return fault{reason::bad_argument, "a timing without launches"};
-        each->memory.push_back(std::make_unique<placed>(*this));
+        each->memory.push_back(std::make_shared<placed>(*this));
         if (auto ok = place(set, *each->memory.back()); !ok) return ok;
         auto ready = prepare_launches(set, *each->memory.back(), each->code);
         if (!ready) return ready.error();
@@ -913,14 +930,35 @@ class cuda_device : public device {
         each->ready.push_back(std::move(ready).value());
       }
     }
-    // Kernel records where they can be had; which timer it was is told.
+    std::optional<cuda::tracing> records = start_records();
+    if (auto ok = rounds(asked, ours, theirs, records, out); !ok) return ok;
+    if (!out.findings.empty()) return done{};
+    if (asked.sustained_seconds > 0)
+      if (auto ok = sustain(asked, ours, out); !ok) return ok;
+    out.told.resident = resident(ours);
+    records.reset();
+    count(asked, ours, out);
+    hand_over(ours, out.outputs);
+    return done{};
+  }
+  static void hand_over(side& from, std::vector<timed_output>& into) {
+    for (std::size_t set = 0; set < from.kept.size(); ++set)
+      for (kept_output& each : from.kept[set]) into.push_back({set, each.calls, std::move(each.outputs)});
+  }
+
+  // Kernel records where they can be had; which timer it was is told.
+  [[nodiscard]] std::optional<cuda::tracing> start_records() {
     std::optional<cuda::tracing> records;
-    if (!facts_.stand_in) {
-      if (!cupti_)
-        if (auto opened = cuda::cupti::open(toolkit_)) cupti_.emplace(std::move(opened).value());
-      if (cupti_)
-        if (auto started = cuda::tracing::start(*cupti_)) records.emplace(std::move(started).value());
-    }
+    if (facts_.stand_in) return records;
+    if (!cupti_)
+      if (auto opened = cuda::cupti::open(toolkit_)) cupti_.emplace(std::move(opened).value());
+    if (cupti_)
+      if (auto started = cuda::tracing::start(*cupti_)) records.emplace(std::move(started).value());
+    return records;
+  }
+
+  // Until it is enough. A finding of ours goes to `out`.
+  [[nodiscard]] result<done> rounds(const timing_request& asked, side& ours, side& theirs, std::optional<cuda::tracing>& records, timing_report& out) {
     out.told.timer = records ? "CUPTI records" : "events";
     way_.clear();
 
@@ -954,16 +992,8 @@ class cuda_device : public device {
       const go_on why = next_step(out.told.samples, cuda_text::now() - began, asked.limits);
       if (why == go_on::yes) continue;
       out.told.stopped = words_of(why);
-      break;
+      return done{};
     }
-    if (asked.sustained_seconds > 0)
-      if (auto ok = sustain(asked, ours, out); !ok) return ok;
-    out.told.resident = resident(ours);
-    records.reset();
-    count(asked, ours, out);
-    for (std::size_t set = 0; set < ours.kept.size(); ++set)
-      for (kept_output& each : ours.kept[set]) out.outputs.push_back({set, each.calls, std::move(each.outputs)});
-    return done{};
   }
   [[nodiscard]] static std::string words_of(go_on why) { return skillbench::words(why); }
 
@@ -1027,6 +1057,89 @@ class cuda_device : public device {
       out.afterwards.push_back({set, 1, std::move(told.value().outputs)});
     }
     return done{};
+  }
+
+  // A vendor's library where the candidate was, on the candidate's contents and
+  // beside the baseline, in the same tensors. Whatever comes of it is told, and
+  // changes nothing of the candidate's time.
+  [[nodiscard]] vendor_timing measure_vendor(const timing_request& asked, side& theirs, timing_report& out) {
+    vendor_timing told;
+    told.name = "cuDNN";
+    timed_kernel again;
+    again.sets = asked.afterwards;
+    cuda::cudnn::plan plan;
+    side library, baseline;
+    library.asked = baseline.asked = &again;
+    library.kept.resize(again.sets.size());
+    std::swap(baseline.code, theirs.code);
+    timing_report seen;
+    const auto timed = [&]() -> result<done> {
+      if (auto ok = open_cudnn(told.name, asked.vendor->what); !ok) return ok;
+      const auto here = cudnn_->this_device();
+      if (!here) return here.error();
+      auto planned = cudnn_->plan_of(*asked.vendor, here.value());
+      if (!planned) return planned.error();
+      plan = std::move(planned).value();
+      library.plan = &plan;
+      if (plan.workspace > 0)
+        if (auto ok = check(driver_.allocate(&library.workspace, static_cast<std::size_t>(plan.workspace)), "cuMemAlloc", std::to_string(plan.workspace) + " bytes of workspace"); !ok) return ok;
+      for (const job& set : again.sets) {
+        auto memory = std::make_shared<placed>(*this);
+        if (auto ok = place(set, *memory); !ok) return ok;
+        auto ready = prepare_launches(set, *memory, baseline.code);
+        if (!ready) return ready.error();
+        if (ready.value().refused) return fault{reason::internal, "the baseline: " + ready.value().refused->what};
+        auto tensors = tensors_of(plan, set, *memory);
+        if (!tensors) return tensors.error();
+        library.tensors.push_back(std::move(tensors).value());
+        library.memory.push_back(memory);
+        baseline.memory.push_back(std::move(memory));
+        baseline.ready.push_back(std::move(ready).value());
+      }
+      std::optional<cuda::tracing> records = start_records();
+      return rounds(asked, library, baseline, records, seen);
+    }();
+    if (!timed) told.why_not = timed.error().what;
+    else if (!seen.findings.empty()) told.why_not = seen.findings.front().what;
+    else {
+      told.samples = std::move(seen.told.samples);
+      told.timer = std::move(seen.told.timer);
+      told.stopped = std::move(seen.told.stopped);
+      told.disagreements = seen.told.disagreements;
+      hand_over(library, out.vendor);
+      out.vendor_not_kept = seen.not_kept;
+    }
+    std::swap(baseline.code, theirs.code);
+    if (finished_) return told;
+    free(library);
+    free(baseline);
+    if (library.workspace) (void)driver_.release_memory(library.workspace);
+    return told;
+  }
+
+  [[nodiscard]] result<done> open_cudnn(std::string& name, const std::string& what) {
+    if (!cudnn_) {
+      auto opened = cuda::cudnn::open(toolkit_.library_folder);
+      if (!opened) return opened.error();
+      cudnn_ = std::move(opened).value();
+    }
+    name = "cuDNN " + cudnn_->version() + ", " + what;
+    if (facts_.stand_in && !cudnn_->stand_in()) return fault{reason::not_supported, "the driver is a stand-in, which runs no library's kernels"};
+    return done{};
+  }
+
+  // Where the graph's tensors lie; a number is not in the GPU's memory.
+  [[nodiscard]] static result<std::vector<cuda::address>> tensors_of(const cuda::cudnn::plan& plan, const job& set, const placed& memory) {
+    std::vector<cuda::address> made;
+    for (const vendor_tensor& each : plan.tensors) {
+      cuda::address at = 0;
+      for (std::size_t i = 0; i < set.buffers.size() && !each.name.empty(); ++i)
+        if (set.buffers[i].name == each.name && each.first >= 0 && each.first < set.buffers[i].elements)
+          at = memory.regions[i].tensor + static_cast<cuda::address>(each.first * set.buffers[i].bytes_of_element());
+      if (at == 0 && !each.name.empty()) return fault{reason::bad_argument, plan.what + " has a tensor " + each.name + " that the case lacks"};
+      made.push_back(at);
+    }
+    return made;
   }
 
   // How many CTAs of each launch an SM holds, by what the driver loaded.
@@ -1099,6 +1212,7 @@ class cuda_device : public device {
   std::optional<cuda::nvml> nvml_;
   void* nvml_handle_ = nullptr;
   std::optional<cuda::cupti> cupti_;
+  std::unique_ptr<cuda::cudnn> cudnn_;
   bool finished_ = false;
 };
 

@@ -176,13 +176,15 @@ class remote final : public device {
       for (const buffer& each : set.buffers)
         if (comes_back(each.use) && each.bytes() > 0)
           most += 4 * static_cast<std::uint64_t>(each.bytes());
-    for (const job& each : asked.afterwards) most += most_of(each);
+    for (const job& each : asked.afterwards)
+      most += most_of(each) * (asked.vendor ? 4 : 1);
     auto told = ask<timing_report>(wire::message::time, "time",
                                    wire::encode(asked), limits_.time,
                                    std::min(most, wire::most_frame_bytes));
     if (!told) return told;
     if (!are_of(told.value().outputs, asked.candidate.sets) ||
-        !are_of(told.value().afterwards, asked.afterwards))
+        !are_of(told.value().afterwards, asked.afterwards) ||
+        !are_of(told.value().vendor, asked.afterwards))
       return ended(reason::child_protocol, "time",
                    "its answer holds an output that was not asked for");
     return told;
