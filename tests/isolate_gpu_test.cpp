@@ -72,6 +72,11 @@ TEST_CASE("isolate_gpu: a driver's and CUPTI's own places can be read, homes and
   CHECK(inside(places, [] { return opened("/sys/devices", O_RDONLY); }) == 0);
   CHECK(inside(places, [&] { return opened(at.inner, O_RDONLY); }) == EACCES);
   CHECK(inside(places, [] { return opened("/root", O_RDONLY); }) == EACCES);
+  ::setenv("SKILLBENCH_CUDNN", at.inner.c_str(), 1);  // what lies beside it, and no more
+  const auto with = gpu_places("/usr/local/cuda");
+  ::unsetenv("SKILLBENCH_CUDNN");
+  CHECK(inside(with, [&] { return opened(at.inner, O_RDONLY); }) == 0);
+  CHECK(inside(with, [] { return opened("/root", O_RDONLY); }) == EACCES);
 }
 
 TEST_CASE("isolate_gpu: no process, no program, no network, no other's memory, nothing of the machine") {

@@ -114,6 +114,38 @@ TEST_CASE("json_family: what hidden cases are drawn from, and its refusals") {
       "depth");
 }
 
+TEST_CASE("json_family: shapes made for timing, within the contract and beyond it") {
+  const auto with = [](const std::string& shapes) {
+    return read_family(changed(small_family, "\"tolerance\"", "\"timing\": [" + shapes + "],\n\"tolerance\""), "", "", {});
+  };
+  const auto shape = [](const std::string& name, const std::string& cols, const std::string& types) {
+    return "{\"name\": \"" + name + "\", \"why\": \"w\", \"integers\": {\"rows\": 10, \"cols\": " + cols + "}, \"reals\": {\"eps\": 1}, \"types\": " + types + "}";
+  };
+  const auto made = with(shape("a", "20", "[\"half\"]") + "," + shape("b", "21", "[\"bfloat16\", \"float\"]"));
+  const std::string why = made.ok() ? "" : made.error().what;
+  REQUIRE_MESSAGE(made.ok(), why);
+  REQUIRE(made.value().timing.size() == 2);
+  CHECK_FALSE(made.value().timing[0].beyond);
+  CHECK(made.value().timing[0].types == std::vector{element::f16});
+  CHECK(made.value().timing[1].beyond);
+  CHECK(made.value().timing[1].types == std::vector{element::bf16, element::f32});
+  CHECK(made.value().timing[1].of.integers[1].second == 21);
+  CHECK(made.value().cases.size() == 1);
+
+  const auto refused = [&](const std::string& shapes, const std::string& words) {
+    const auto wrong = with(shapes);
+    REQUIRE_FALSE(wrong.ok());
+    CHECK_MESSAGE(wrong.error().what.find(words) != std::string::npos, wrong.error().what);
+  };
+  refused(shape("a", "20", "[]"), "found 0 entries; expected 1 to 3");
+  refused(shape("a", "20", "[\"double\"]"), "float, half or bfloat16");
+  refused(shape("a", "20", "[\"half\", \"half\"]"), "the element type is named twice");
+  refused(shape("a", "-1", "[\"half\"]"), "an integer from 1 to 20");
+  refused(shape("a", "0", "[\"half\"]"), "an extent of \"x\" is 0");
+  refused(shape("a", "20", "[\"half\"]") + "," + shape("a", "19", "[\"half\"]"), "two shapes are named");
+  refused(shape("c", "20", "[\"half\"]"), "two cases are named");
+}
+
 TEST_CASE("json_family: a family with the defaults its cases leave out") {
   const auto made = read_family(small_family, "", "", {});
   REQUIRE(made.ok());

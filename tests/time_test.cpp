@@ -251,6 +251,29 @@ TEST_CASE("time: a library's kernel is timed beside the baseline, and its answer
   CHECK_FALSE(both.time(*on, how).told.vendor);
 }
 
+TEST_CASE("time: a shape beyond the contract accuses nobody, and large ones have fewer sets") {
+  telling on;
+  const ready both(on);
+  timing_shape shape{both.of.cases.back(), {element::f32}, false};
+  const auto seen = [&] { return time_shape({&*both.ours.found, &both.chosen, &both.made}, {&*both.theirs.found, &both.their_setting, &both.their_image}, both.of, shape, element::f32, on, 3, {}); };
+  const timed fine = seen();
+  CHECK(fine.told.why_not == "");
+  CHECK(fine.told.compared == timed_sets * 64);
+  on.spoil = [](std::string& bytes) { bytes[17] = static_cast<char>(bytes[17] ^ 0x40); };
+  CHECK(seen().findings.size() == 1);
+  shape.beyond = true;
+  const timed spoilt = seen();
+  CHECK(spoilt.findings.empty());
+  CHECK(spoilt.told.why_not.find("beyond the contract, and so no fault of the kernel's: in a timed call: ") == 0);
+
+  on.spoil = nullptr;
+  ready large(on);
+  large.of.bytes = kit::parsed("200000000");
+  const timed few = large.time(on);
+  CHECK(few.told.why_not == "");
+  CHECK(few.told.compared == large_sets * 64);
+}
+
 TEST_CASE("time: where there is no library, the row says so and the rest is timed") {
   const kit::stand_in here("no_vendor");
   measuring how;

@@ -140,6 +140,33 @@ TEST_CASE("timing: what binds a case is what takes longer, and how near it is") 
   CHECK(roof_of(of).bytes == doctest::Approx(1e12));
 }
 
+TEST_CASE("timing: a library's time stands beside the candidate's by what both were paired with") {
+  timed_case one;
+  one.test_case = "wide";
+  one.element_type = "half";
+  one.samples = rounds(10, 2000, 4000, 0);
+  one.bytes = 6'000'000;
+  one.peak_bytes = 3.35e12;
+  CHECK(words_of(one) == "wide in half: 2.0 us, 3000 GB/s; baseline 4.0 us, 1500 GB/s");
+  CHECK_FALSE(against_vendor(one));
+  one.vendor.emplace().name = "cuDNN 9.19.0, layer norm";
+  one.vendor->samples = rounds(10, 1100, 4400, 0);  // clocks were lower by a tenth
+  REQUIRE(against_vendor(one));
+  CHECK(*against_vendor(one) == doctest::Approx(0.5));
+  CHECK(words_of(one) == "wide in half: 2.0 us, 3000 GB/s; baseline 4.0 us, 1500 GB/s; cuDNN 9.19.0, layer norm 1.1 us, 5455 GB/s (the candidate 0.50 times as fast)");
+  one.operations = 1.2e9;
+  one.peak_operations = 1e15;
+  one.bytes = 6'000;
+  CHECK(words_of(one).find("wide in half: 2.0 us, 600 TFLOP/s; baseline 4.0 us, 300 TFLOP/s") == 0);
+  one.vendor->why_not = "there is none";
+  CHECK_FALSE(against_vendor(one));
+  CHECK(words_of(one).find("; cuDNN 9.19.0, layer norm not measured: there is none") != std::string::npos);
+  one.fake = true;
+  CHECK(words_of(one).find("wide in half: not measured: the clock is a stand-in's (it says 2.0 us") == 0);
+  one.why_not = "too slow";
+  CHECK(words_of(one) == "wide in half: not measured: too slow");
+}
+
 TEST_CASE("timing: two timers of a call agree or they do not") {
   CHECK(timers_agree(100'000, 99'000));
   CHECK(timers_agree(8'000, 3'000));

@@ -270,32 +270,8 @@ inline void measure(record& told, const candidate& asked,
   excerpt yardstick;
   yardstick.source = of.baseline;
   const read_result baseline = read_candidate(yardstick, known, of);
-  for (const compiled& each : images) {
-    std::string why = of.baseline.empty() ? "the family has no baseline" : "";
-    std::optional<setting> chosen;
-    std::optional<image> theirs;
-    if (why.empty() && !baseline.found) why = baseline.refused.front().what;
-    if (why.empty()) {
-      auto first = default_setting(baseline.found->launch, each.type);
-      if (first) {
-        auto made = on.compile(
-            plan_compile(*baseline.found, first.value(), each.type));
-        if (made && made.value().ok) {
-          chosen = std::move(first).value();
-          theirs = std::move(made).value();
-        } else {
-          why = made ? "the baseline does not compile" : made.error().what;
-        }
-      } else {
-        why = first.error().what;
-      }
-    }
-    const built ours{&asked, &each.chosen, &each.made};
-    const built held_against =
-        theirs ? built{&*baseline.found, &*chosen, &*theirs} : built{};
-    timed seen = time_case(ours, held_against, of, *picked, each.type, on,
-                           how.seed, how.measure);
-    if (!theirs) seen.told.baseline = "none: " + why;
+  std::vector<std::optional<std::pair<setting, image>>> yardsticks;
+  const auto tell = [&](timed seen) {
     for (finding& one : seen.findings) {
       const outcome at = one.weight == severity::cheats ? outcome::cheats
                                                         : outcome_of(one.kind);
@@ -307,13 +283,49 @@ inline void measure(record& told, const candidate& asked,
       told.findings.push_back(std::move(one));
     }
     told.timings.push_back(std::move(seen.told));
-  }
-  if (told.what != outcome::correct) {
-    told.speed = "not measured: " + std::string(name(told.what));
-    return;
+  };
+  const auto built_of = [&](std::size_t at) {
+    const auto& made = yardsticks[at];
+    return made ? built{&*baseline.found, &made->first, &made->second} : built{};
+  };
+  for (const compiled& each : images) {
+    std::string why = of.baseline.empty() ? "the family has no baseline" : "";
+    auto& theirs = yardsticks.emplace_back();
+    if (why.empty() && !baseline.found) why = baseline.refused.front().what;
+    if (why.empty()) {
+      auto first = default_setting(baseline.found->launch, each.type);
+      if (first) {
+        auto made = on.compile(
+            plan_compile(*baseline.found, first.value(), each.type));
+        if (made && made.value().ok) {
+          theirs.emplace(std::move(first).value(), std::move(made).value());
+        } else {
+          why = made ? "the baseline does not compile" : made.error().what;
+        }
+      } else {
+        why = first.error().what;
+      }
+    }
+    const built ours{&asked, &each.chosen, &each.made};
+    timed seen = time_case(ours, built_of(yardsticks.size() - 1), of, *picked,
+                           each.type, on, how.seed, how.measure);
+    if (!theirs) seen.told.baseline = "none: " + why;
+    tell(std::move(seen));
   }
   told.speed = speed_words(told.timings);
   told.against_baseline = speedup_of(told.timings);
+  if (how.measure.shapes)
+    for (const timing_shape& shape : of.timing)
+      for (std::size_t i = 0; i < images.size(); ++i)
+        if (told.what == outcome::correct &&
+            std::find(shape.types.begin(), shape.types.end(), images[i].type) !=
+                shape.types.end())
+          tell(time_shape({&asked, &images[i].chosen, &images[i].made},
+                          built_of(i), of, shape, images[i].type, on, how.seed,
+                          how.measure));
+  if (told.what == outcome::correct) return;
+  told.speed = "not measured: " + std::string(name(told.what));
+  told.against_baseline.reset();
 }
 
 [[nodiscard]] inline result<record> evaluate(const sample& given,

@@ -55,6 +55,7 @@ struct reference_rows {
 struct case_inputs {
   const test_case* asked = nullptr;
   element type = element::f32;
+  std::uint64_t token = 0;  // the same: the same tensors; 0: not told
   std::function<void(std::string_view, std::int64_t, std::span<double>)> read;
   [[nodiscard]] std::int64_t integer(std::string_view name) const;
   [[nodiscard]] double real(std::string_view name) const;
@@ -69,6 +70,15 @@ using oracle = std::function<void(const case_inputs&, std::string_view output,
 struct tolerance {
   double c = 4.0;
   std::string why;
+};
+
+// A case that is there to be timed, in these element types, and never to be judged
+// by: far too large for the PTX machine. Its integers may lie beyond the contract;
+// then what goes wrong there is told and accuses nobody.
+struct timing_shape {
+  test_case of;
+  std::vector<element> types;
+  bool beyond = false;
 };
 
 // What hidden cases are drawn from (draw.hpp). An integer without choices is
@@ -94,6 +104,7 @@ struct family {
   std::vector<argument> arguments;
   std::vector<test_case> cases;       // public
   std::vector<test_case> overflow;    // beyond 2^31 elements: some CTAs run
+  std::vector<timing_shape> timing;   // on a GPU, when asked for
   hidden_plan hidden;
   tolerance allowed;
   expression bytes, operations;       // over the integers and sizeof_T

@@ -6,11 +6,14 @@
 //         an expression is an integer of the family, every case has a value
 //         for every argument within the contract's range.
 // Errors  reason::bad_input with line, column and JSON pointer.
-// Limits  256 arguments, 4096 cases, 16 beyond 2^31 elements, 1000 hidden ones.
+// Limits  256 arguments, 4096 cases, 16 beyond 2^31 elements, 16 made for timing,
+//         1000 hidden ones.
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -140,9 +143,14 @@ bool read_numbers(reader& in, const value& from, std::string_view key,
   return true;
 }
 
+// `shape`: of a case that is made for timing, which may pass the contract.
 inline bool read_case(reader& in, const value& from, const family& of,
-                      test_case& into) {
-  if (!in.object(from, "a case", {"name", "why", "integers", "reals", "fills"}))
+                      test_case& into, timing_shape* shape = nullptr) {
+  if (shape == nullptr
+          ? !in.object(from, "a case",
+                       {"name", "why", "integers", "reals", "fills"})
+          : !in.object(from, "a shape made for timing",
+                       {"name", "why", "integers", "reals", "fills", "types"}))
     return false;
   const value* const name = in.need(from, "name");
   const value* const why = in.need(from, "why");
@@ -157,6 +165,10 @@ inline bool read_case(reader& in, const value& from, const family& of,
   const auto read_integer = [&](const value& it, const argument& one,
                                 std::int64_t& number) {
     if (!in.integer(it, number, "an integer")) return false;
+    if (shape != nullptr && number >= 0 && number <= INT32_MAX) {
+      shape->beyond |= number < one.least || number > one.most;
+      return true;
+    }
     return (number >= one.least && number <= one.most) ||
            in.expect(it, "an integer from " + std::to_string(one.least) +
                              " to " + std::to_string(one.most));
@@ -197,6 +209,29 @@ inline bool read_case(reader& in, const value& from, const family& of,
       known = known || tensor == one.key;
     if (!known) return in.refuse(one, shown(one.key) + " is no input");
   }
+  return true;
+}
+
+inline bool read_shape(reader& in, const value& from, const family& of,
+                       timing_shape& into) {
+  if (!read_case(in, from, of, into.of, &into)) return false;
+  const value* const types = in.need(from, "types");
+  if (types == nullptr || !in.array(*types, "an array of element types", 1, 3))
+    return false;
+  for (const value& each : types->items) {
+    std::string word;
+    const std::string known = "float, half or bfloat16";
+    if (!in.text(each, word, known)) return false;
+    const auto at = std::find_if(std::begin(all_elements), std::end(all_elements),
+                                 [&](element one) { return name(one) == word; });
+    if (at == std::end(all_elements)) return in.expect(each, known);
+    if (std::find(into.types.begin(), into.types.end(), *at) != into.types.end())
+      return in.refuse(each, "the element type is named twice");
+    into.types.push_back(*at);
+  }
+  for (const timing_shape& other : of.timing)
+    if (other.of.name == into.of.name)
+      return in.refuse(from, "two shapes are named " + shown(into.of.name));
   return true;
 }
 
@@ -289,8 +324,7 @@ inline bool read_hidden(reader& in, const value& from, const family& of,
 inline bool read_family(reader& in, const value& from, family& into) {
   if (!in.object(from, "a family",
                  {"name", "title", "version", "arguments", "cases", "overflow",
-                  "hidden",
-                  "tolerance", "work"}))
+                  "timing", "hidden", "tolerance", "work"}))
     return false;
   const value* const name = in.need(from, "name");
   const value* const title = in.need(from, "title");
@@ -334,6 +368,14 @@ inline bool read_family(reader& in, const value& from, family& into) {
       test_case made;
       if (!read_case(in, one, into, made)) return false;
       into.overflow.push_back(std::move(made));
+    }
+  }
+  if (const value* const timing = from.find("timing")) {
+    if (!in.array(*timing, "an array of shapes", 0, 16)) return false;
+    for (const value& one : timing->items) {
+      timing_shape made;
+      if (!read_shape(in, one, into, made)) return false;
+      into.timing.push_back(std::move(made));
     }
   }
   if (const value* const hidden = from.find("hidden"))

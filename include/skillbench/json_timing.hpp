@@ -51,7 +51,7 @@ inline json write(const vendor_timing& it) {
 }
 
 inline json write(const timed_case& it) {
-  json made = {{"case", it.test_case}, {"element_type", it.element_type}, {"device", it.device}};
+  json made = {{"case", it.test_case}, {"element_type", it.element_type}, {"device", it.device}, {"words", words_of(it)}};
   if (!it.why_not.empty()) made["not_measured"] = it.why_not;
   if (it.fake) made["stand_in"] = true;
   if (!it.timer.empty()) made["timer"] = it.timer;

@@ -11,6 +11,7 @@
 //         a reference that gives no number. All of them are ours.
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -100,6 +101,13 @@ struct tensor_shape {
   case_inputs made;
   made.asked = &of;
   made.type = type;
+  made.token = mix(seed, asked.name + "/" + of.name) ^ static_cast<std::uint64_t>(type);
+  for (const source& each : sources)
+    for (const std::uint64_t part : {each.seed, static_cast<std::uint64_t>(each.filled.kind), std::bit_cast<std::uint64_t>(each.filled.scale),
+                                     std::bit_cast<std::uint64_t>(each.filled.offset), static_cast<std::uint64_t>(each.filled.row)})
+      made.token = mix(made.token, part);
+  for (const auto& [name, number] : of.integers) made.token = mix(mix(made.token, name), static_cast<std::uint64_t>(number));
+  if (made.token == 0) made.token = 1;
   made.read = [sources = std::move(sources), type](
                   std::string_view name, std::int64_t first,
                   std::span<double> out) {

@@ -52,11 +52,17 @@ struct measuring {
   double sustained_seconds = 0;
   stopping limits = {.seconds = 3};
   bool vendor = false;     // a library's kernel as well
+  bool shapes = false;     // and the family's shapes made for timing
   std::string test_case;   // a public one; "": the largest
   std::vector<std::string> metrics = default_metrics();
 };
 
 inline constexpr std::uint64_t timed_sets = 4;
+// Of a case whose tensors are larger than any cache: one call leaves little of what
+// the next one reads, and each set costs its making and its way to the reference.
+inline constexpr double large_case = 100e6;  // bytes
+inline constexpr std::uint64_t large_sets = 2;
+inline constexpr std::size_t large_suspects = 8;
 inline constexpr std::int64_t verified_rows = 256;
 inline constexpr std::size_t suspect_rows = 32;  // by each measure
 
@@ -188,7 +194,7 @@ struct judged_calls {
   std::uint64_t compared = 0, verified_rows = 0;
   std::optional<finding> wrong;
 };
-[[nodiscard]] inline result<judged_calls> judge_calls(const family& asked, const test_case& of, element type, std::uint64_t seed, std::uint64_t drawn, std::span<const job> sets,
+[[nodiscard]] inline result<judged_calls> judge_calls(const family& asked, const test_case& of, element type, std::uint64_t seed, std::uint64_t drawn, std::size_t suspects, std::span<const job> sets,
                                                       std::span<const timed_output> outputs, std::span<const job> beside, std::span<const timed_output> afterwards) {
   judged_calls made;
   for (const timed_output& each : outputs) {
@@ -205,7 +211,7 @@ struct judged_calls {
           if (right.set == each.set) theirs = timing_words::bytes_of(beside[each.set], right.outputs, output.name);
         if (theirs == nullptr || theirs->size() != given->size())
           return fault{reason::child_protocol, "the device gave no bytes of the baseline's to hold output `" + output.name + "` of a timed call against"};
-        const auto differing = timing_words::differing_rows(type, *given, *theirs, width, suspect_rows);
+        const auto differing = timing_words::differing_rows(type, *given, *theirs, width, suspects);
         made.compared += differing.compared;
         picked = timing_words::joined(picked, differing.rows);
       }
@@ -221,14 +227,14 @@ struct judged_calls {
 }
 
 // What a library's calls left, held to the reference: no time for a wrong answer.
-inline void judge_vendor(vendor_timing& told, const family& asked, const test_case& of, element type, std::uint64_t seed, std::uint64_t drawn, const timing_request& request,
+inline void judge_vendor(vendor_timing& told, const family& asked, const test_case& of, element type, std::uint64_t seed, std::uint64_t drawn, std::size_t suspects, const timing_request& request,
                          const timing_report& report) {
   if (!told.why_not.empty()) return;
   const auto refuse = [&](std::string why) {
     told.why_not = std::move(why);
     told.samples.clear();
   };
-  const auto seen = judge_calls(asked, of, type, seed, drawn, request.afterwards, report.vendor, request.afterwards, report.afterwards);
+  const auto seen = judge_calls(asked, of, type, seed, drawn, suspects, request.afterwards, report.vendor, request.afterwards, report.afterwards);
   if (!seen) return refuse(seen.error().what);
   told.compared = seen.value().compared;
   told.verified_rows = seen.value().verified_rows;
@@ -254,13 +260,19 @@ inline void judge_vendor(vendor_timing& told, const family& asked, const test_ca
   request.limits = how.limits;
   request.sustained_seconds = how.sustained_seconds;
   request.metrics = how.metrics;
+  bindings known(of.integers.begin(), of.integers.end());
+  known.emplace_back("sizeof_T", static_cast<std::int64_t>(size_of(type)));
+  const auto moves = asked.bytes.evaluate(known);
+  const bool large = moves && static_cast<double>(moves.value()) > large_case;
+  const std::uint64_t sets = large ? large_sets : timed_sets;
+  const std::size_t suspects = large ? large_suspects : suspect_rows;
   const std::uint64_t ours_seed = mix(seed, "timed"), theirs_seed = mix(seed, "timed baseline");
   const auto seed_of = [](std::uint64_t from, std::uint64_t set) { return mix(from, set); };
   for (const auto& [what, from, into] : {std::tuple(&ours, ours_seed, &request.candidate), std::tuple(&baseline, theirs_seed, &request.baseline)}) {
     if (what->made == nullptr) continue;
     into->ptx = what->made->ptx;
     into->cubin = what->made->cubin;
-    for (std::uint64_t set = 0; set < timed_sets; ++set) {
+    for (std::uint64_t set = 0; set < sets; ++set) {
       auto planned = plan_case(*what->from, *what->chosen, *what->made, asked, of, type, seed_of(from, set));
       if (!planned) return not_done(planned.error().what);
       if (!planned.value().refused.empty()) return not_done(planned.value().refused.front().what);
@@ -269,7 +281,7 @@ inline void judge_vendor(vendor_timing& told, const family& asked, const test_ca
   }
   if (baseline.made != nullptr) {
     made.told.baseline = "baseline.cu";
-    for (std::uint64_t set = 0; set < timed_sets; ++set) {
+    for (std::uint64_t set = 0; set < sets; ++set) {
       auto planned = plan_case(*baseline.from, *baseline.chosen, *baseline.made, asked, of, type, seed_of(ours_seed, set));
       if (!planned) return not_done(planned.error().what);
       if (!planned.value().refused.empty()) return not_done(planned.value().refused.front().what);
@@ -306,8 +318,6 @@ inline void judge_vendor(vendor_timing& told, const family& asked, const test_ca
   for (finding& each : report.findings) tell(std::move(each));
   if (!made.findings.empty()) return not_done("a timed call went wrong");
 
-  bindings known(of.integers.begin(), of.integers.end());
-  known.emplace_back("sizeof_T", static_cast<std::int64_t>(size_of(type)));
   if (const auto value = asked.operations.evaluate(known)) made.told.operations = static_cast<double>(value.value());
   const traffic moved = traffic_of(request.candidate.sets.front());
   made.told.bytes = moved.read + moved.written;
@@ -317,7 +327,7 @@ inline void judge_vendor(vendor_timing& told, const family& asked, const test_ca
 
   // Which rows are looked at is drawn now that the calls are over.
   const std::uint64_t drawn = mix(seed, "rows of timed calls");
-  auto seen_right = judge_calls(asked, of, type, ours_seed, drawn, request.candidate.sets, report.outputs, request.afterwards, report.afterwards);
+  auto seen_right = judge_calls(asked, of, type, ours_seed, drawn, suspects, request.candidate.sets, report.outputs, request.afterwards, report.afterwards);
   if (!seen_right) return not_done(seen_right.error().what);
   made.told.compared = seen_right.value().compared;
   made.told.verified_rows = seen_right.value().verified_rows;
@@ -328,7 +338,7 @@ inline void judge_vendor(vendor_timing& told, const family& asked, const test_ca
   }
   if (report.not_kept > 0)
     return not_done(std::to_string(report.not_kept) + " timed calls left other bits than those that were held to the reference");
-  if (request.vendor && made.told.vendor) judge_vendor(*made.told.vendor, asked, of, type, ours_seed, drawn, request, report);
+  if (request.vendor && made.told.vendor) judge_vendor(*made.told.vendor, asked, of, type, ours_seed, drawn, suspects, request, report);
 
   const centre seen = candidate_time(made.told);
   if (!made.told.fake && seen.count > 0 && seen.median < made.told.floor) {
@@ -339,6 +349,19 @@ inline void judge_vendor(vendor_timing& told, const family& asked, const test_ca
                       check_words::number(made.told.floor / 1000) + " us on this GPU.";
     tell(std::move(impossible));
   }
+  return made;
+}
+
+// One of the family's shapes made for timing. Beyond the contract nothing is a
+// finding: a kernel was not asked for that.
+[[nodiscard]] inline timed time_shape(const built& ours, const built& baseline, const family& asked, const timing_shape& shape, element type, device& on, std::uint64_t seed, measuring how) {
+  how.limits = {.fewest = 6, .most = 100, .noise = how.limits.noise, .seconds = 2};
+  how.sustained_seconds = 0;
+  how.metrics.clear();
+  timed made = time_case(ours, baseline, asked, shape.of, type, on, seed, how);
+  if (!shape.beyond || made.findings.empty()) return made;
+  made.told.why_not = "beyond the contract, and so no fault of the kernel's: " + made.findings.front().what;
+  made.findings.clear();
   return made;
 }
 

@@ -15,6 +15,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <optional>
 #include <span>
 #include <string>
@@ -260,6 +261,15 @@ struct roof {
   return made;
 }
 
+// "178.2 us, 3012 GB/s" of a time in nanoseconds; operations where those bind.
+[[nodiscard]] inline std::string rate_words(const timed_case& of, double nanoseconds) {
+  char text[96];
+  const bool arithmetic = roof_of(of).bound == roof::by::arithmetic;
+  const double rate = (arithmetic ? of.operations / 1000 : of.bytes) / nanoseconds;  // TFLOP/s, GB/s
+  std::snprintf(text, sizeof text, "%.1f us, %.0f %s", nanoseconds / 1000, rate, arithmetic ? "TFLOP/s" : "GB/s");
+  return text;
+}
+
 [[nodiscard]] inline centre speed_ratio(const timed_case& of) { return centre_of(ratios_of(of.samples)); }
 [[nodiscard]] inline centre vendor_time(const vendor_timing& of) { return centre_of(times_of(of.samples, false)); }
 [[nodiscard]] inline centre vendor_ratio(const vendor_timing& of) { return centre_of(ratios_of(of.samples)); }
@@ -271,6 +281,26 @@ struct roof {
   const double ours = speed_ratio(of).median, theirs = vendor_ratio(*of.vendor).median;
   if (!(ours > 0) || !(theirs > 0)) return std::nullopt;
   return ours / theirs;
+}
+
+// A timed case in one line: the candidate, what it was held against, the library.
+[[nodiscard]] inline std::string words_of(const timed_case& of) {
+  std::string told = of.test_case + " in " + of.element_type + ": ";
+  if (!of.why_not.empty()) return told + "not measured: " + of.why_not;
+  if (of.fake) told += "not measured: the clock is a stand-in's (it says ";
+  told += rate_words(of, candidate_time(of).median);
+  if (const centre theirs = baseline_time(of); theirs.count > 0) told += "; baseline " + rate_words(of, theirs.median);
+  if (of.vendor) {
+    told += "; " + of.vendor->name + " ";
+    if (!of.vendor->why_not.empty()) told += "not measured: " + of.vendor->why_not;
+    else told += rate_words(of, vendor_time(*of.vendor).median);
+    if (const auto times = against_vendor(of)) {
+      char text[64];
+      std::snprintf(text, sizeof text, " (the candidate %.2f times as fast)", *times);
+      told += text;
+    }
+  }
+  return told + (of.fake ? ")" : "");
 }
 
 }  // namespace skillbench

@@ -75,6 +75,7 @@ struct check_command {
   bool hot = false, no_time = false;
   double sustained = 0;
   std::string timer = "auto";
+  bool vendor = false, shapes = false;
   std::vector<std::string> metrics;
   bool json = false;
   cache_choice cache;
@@ -396,6 +397,10 @@ struct words {
                      "call is short and CUPTI gives no records")
         ->type_name("HOW")
         ->check(CLI::IsMember({"auto", "calls", "graph"}));
+    to_check->add_flag("--vendor", check.vendor,
+                       "on a GPU: time cuDNN's kernel for the family as well");
+    to_check->add_flag("--shapes", check.shapes,
+                       "on a GPU: time the family's shapes made for that as well");
     to_check
         ->add_option("--metrics", check.metrics,
                      "on a GPU: counters by CUPTI's names, with commas")

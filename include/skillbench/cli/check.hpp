@@ -278,6 +278,8 @@ inline void print_counters(const record& told, const excerpt* from,
                                             : calls_by::automatic;
   how.measure.sustained_seconds = asked.sustained;
   how.measure.test_case = asked.test_case;
+  how.measure.vendor = asked.vendor;
+  how.measure.shapes = asked.shapes;
   if (!asked.metrics.empty()) how.measure.metrics = asked.metrics;
   if (!opened.value()->no_gpu().empty()) how.no_gpu = opened.value()->no_gpu();
   const auto told = evaluate(of, known, *on.value(), how);
@@ -302,6 +304,10 @@ inline void print_counters(const record& told, const excerpt* from,
     for (const std::string& each :
          wrapped(printable("speed: " + one.speed), out.width()))
       out.line(each);
+  if (asked.vendor || asked.shapes)
+    for (const timed_case& each : one.timings)
+      for (const std::string& line : wrapped(printable(words_of(each)), out.width() - 2))
+        out.line("  " + line);
   for (const finding_group& each : grouped(one.findings)) {
     out.line("");
     print_finding(each, of, pieces.found ? &*pieces.found : nullptr, out);

@@ -16,7 +16,8 @@
 //         address of its run's own; everything is poisoned before a run, inputs
 //         are held against what they were after it, and all of it is
 //         overwritten before it is given back.
-// Threads One at a time, on the thread that opened it.
+// Threads One at a time, on the thread that opened it; large inputs are made by
+//         several, which touch nothing else.
 
 #include <time.h>
 
@@ -30,6 +31,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -466,13 +469,34 @@ class cuda_device : public device {
         kept.contents = b.contents;
       } else {
         kept.contents.resize(kept.bytes);
-        make_elements(b.filled, b.seed, b.type, 0, std::as_writable_bytes(std::span(kept.contents.data(), kept.contents.size())));
+        make_all(b, kept.contents);
       }
       if (auto ok = check(driver_.wait_stream(stream_), "cuStreamSynchronize", "the stream"); !ok) return ok;
       if (kept.bytes > 0)
         if (auto ok = check(driver_.to_device(kept.tensor, kept.contents.data(), kept.bytes), "cuMemcpyHtoD", b.name); !ok) return ok;
     }
     return copies_done();
+  }
+
+  // By several threads where it is large: a number needs only its place.
+  static void make_all(const buffer& b, std::string& into) {
+    const auto whole = std::as_writable_bytes(std::span(into.data(), into.size()));
+    constexpr std::size_t large = std::size_t{16} << 20;
+    const std::size_t per = size_of(b.type), elements = into.size() / per;
+    const std::size_t most = std::min<std::size_t>(std::max(1u, std::thread::hardware_concurrency()), 16);
+    if (into.size() < large || most < 2) return make_elements(b.filled, b.seed, b.type, 0, whole);
+    std::vector<std::thread> others;
+    const std::size_t part = (elements / most + 4095) / 4096 * 4096;
+    for (std::size_t first = 0; first < elements; first += part) {
+      const auto piece = whole.subspan(first * per, std::min(part, elements - first) * per);
+      const auto make = [&b, first, piece] { make_elements(b.filled, b.seed, b.type, static_cast<std::int64_t>(first), piece); };
+      try {
+        others.emplace_back(make);
+      } catch (const std::system_error&) {
+        make();  // no more threads: here, then
+      }
+    }
+    for (std::thread& each : others) each.join();
   }
 
   // A copy from the host may return while the last of it is on its way, and our
@@ -548,7 +572,22 @@ class cuda_device : public device {
   static void tell_unwritten(const buffer& b, const std::string& bytes, std::uint32_t poison, std::size_t start, run_report& out) {
     const auto per = static_cast<std::size_t>(std::max<std::int64_t>(b.bytes_of_element(), 1));
     std::uint64_t count = 0, first = 0;
-    for (std::size_t at = 0; at + per <= bytes.size(); at += per) {
+    // The same pattern in each half of a word: elements of two and four bytes, which
+    // most are, can be held against one number.
+    if ((per == 2 || per == 4) && start % 4 == 0) {
+      const std::uint32_t wanted = per == 2 ? poison & 0xffff : poison;
+      for (std::size_t at = 0; at + per <= bytes.size(); at += per) {
+        std::uint32_t is = 0;
+        if (per == 2) {
+          std::uint16_t half = 0;
+          std::memcpy(&half, bytes.data() + at, 2);
+          is = half;
+        } else {
+          std::memcpy(&is, bytes.data() + at, 4);
+        }
+        if (is == wanted && count++ == 0) first = at / per;
+      }
+    } else for (std::size_t at = 0; at + per <= bytes.size(); at += per) {
       bool same = true;
       for (std::size_t n = 0; n < per && same; ++n)
         same = static_cast<unsigned char>(bytes[at + n]) == ((poison >> (8 * ((start + at + n) % 4))) & 0xff);
