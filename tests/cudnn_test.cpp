@@ -10,6 +10,8 @@
 
 #include <doctest/doctest.h>
 
+#include <skillbench/vendor.hpp>
+
 #if defined(SKILLBENCH_CUDNN_HEADERS)
 #include <cudnn_graph.h>
 #endif

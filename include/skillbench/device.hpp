@@ -23,7 +23,7 @@
 #include <skillbench/finding.hpp>
 #include <skillbench/timing.hpp>
 #include <skillbench/units.hpp>
-#include <skillbench/vendor.hpp>
+#include <skillbench/vendor_graph.hpp>
 
 namespace skillbench {
 

@@ -40,6 +40,7 @@
 #include <skillbench/inputs.hpp>
 #include <skillbench/launches.hpp>
 #include <skillbench/record.hpp>
+#include <skillbench/side_by_side.hpp>
 #include <skillbench/timing.hpp>
 #include <skillbench/vendor.hpp>
 
@@ -188,6 +189,23 @@ struct traffic {
   return all;
 }
 
+// The same by several threads, each of which takes rows that follow each other, so
+// that a reference that keeps what neighbours share keeps it. Of wrong rows the
+// first is told.
+[[nodiscard]] inline result<output_verdict> judge_many_rows(const family& asked, const test_case& of, const argument& output, element type, std::uint64_t seed, std::string_view bytes,
+                                                            std::span<const std::int64_t> rows) {
+  const std::size_t part = std::max<std::size_t>((rows.size() + parts_at_once() - 1) / parts_at_once(), 1);
+  std::vector<result<output_verdict>> told((rows.size() + part - 1) / part, output_verdict{});
+  side_by_side(told.size(), [&](std::size_t i) { told[i] = judge_rows(asked, of, output, type, seed, bytes, rows.subspan(i * part, std::min(part, rows.size() - i * part))); });
+  output_verdict all;
+  for (result<output_verdict>& one : told) {
+    if (!one) return one.error();
+    all.seen.add(one.value().seen, 0);
+    if (one.value().wrong && !all.wrong) all.wrong = std::move(one.value().wrong);
+  }
+  return all;
+}
+
 // The outputs of timed calls on `sets`, held to the reference and, where `beside` has
 // any, to the baseline's of the same contents; what the first wrong one says.
 struct judged_calls {
@@ -215,7 +233,8 @@ struct judged_calls {
         made.compared += differing.compared;
         picked = timing_words::joined(picked, differing.rows);
       }
-      auto verdict = judge_rows(asked, of, output, type, mix(seed, each.set), *given, picked);
+      const auto judge = suspects == large_suspects ? judge_many_rows : judge_rows;
+      auto verdict = judge(asked, of, output, type, mix(seed, each.set), *given, picked);
       if (!verdict) return verdict.error();
       made.verified_rows += picked.size();
       if (!verdict.value().wrong) continue;

@@ -191,7 +191,7 @@ inline void reference(const case_inputs& given, std::string_view,
   std::vector<double> q(d), tensor, p(padded), moved(padded);
   std::vector<float> fq(d), weights(padded);
   // Rows are often asked for one at a time, and a head's keys and values cost more
-  // than a row: the last head is kept by each thread, as long as the thread lives.
+  // than a row: each thread keeps its last one.
   struct kept_head {
     std::uint64_t token = 0;
     std::int64_t head = -1;

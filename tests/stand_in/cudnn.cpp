@@ -21,7 +21,7 @@
 #include <vector>
 
 #include <skillbench/cuda/driver.hpp>
-#include <skillbench/vendor.hpp>
+#include <skillbench/vendor_graph.hpp>
 
 namespace {
 

@@ -1,7 +1,7 @@
 #pragma once
 // cuda/cudnn.hpp: cuDNN's graphs, opened at run time: planned and run.
 //
-// Layer   3. cuda/library.hpp, vendor.hpp; prototypes are our own, no header of
+// Layer   3. cuda/library.hpp, vendor_graph.hpp; prototypes are our own, no header of
 //         cuDNN is included and nothing of it is linked.
 // Units   bytes; device memory is a number.
 // Errors  reason::library_missing where no cuDNN is found, with every place that
@@ -27,7 +27,7 @@
 
 #include <skillbench/cuda/library.hpp>
 #include <skillbench/fault.hpp>
-#include <skillbench/vendor.hpp>
+#include <skillbench/vendor_graph.hpp>
 
 namespace skillbench::cuda {
 

@@ -31,8 +31,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <system_error>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -47,6 +45,7 @@
 #include <skillbench/finding.hpp>
 #include <skillbench/inputs.hpp>
 #include <skillbench/occupancy.hpp>
+#include <skillbench/side_by_side.hpp>
 #include <skillbench/timing.hpp>
 
 namespace skillbench {
@@ -483,20 +482,12 @@ class cuda_device : public device {
     const auto whole = std::as_writable_bytes(std::span(into.data(), into.size()));
     constexpr std::size_t large = std::size_t{16} << 20;
     const std::size_t per = size_of(b.type), elements = into.size() / per;
-    const std::size_t most = std::min<std::size_t>(std::max(1u, std::thread::hardware_concurrency()), 16);
-    if (into.size() < large || most < 2) return make_elements(b.filled, b.seed, b.type, 0, whole);
-    std::vector<std::thread> others;
-    const std::size_t part = (elements / most + 4095) / 4096 * 4096;
-    for (std::size_t first = 0; first < elements; first += part) {
-      const auto piece = whole.subspan(first * per, std::min(part, elements - first) * per);
-      const auto make = [&b, first, piece] { make_elements(b.filled, b.seed, b.type, static_cast<std::int64_t>(first), piece); };
-      try {
-        others.emplace_back(make);
-      } catch (const std::system_error&) {
-        make();  // no more threads: here, then
-      }
-    }
-    for (std::thread& each : others) each.join();
+    if (into.size() < large) return make_elements(b.filled, b.seed, b.type, 0, whole);
+    const std::size_t part = (elements / parts_at_once() + 4095) / 4096 * 4096;
+    side_by_side((elements + part - 1) / part, [&](std::size_t i) {
+      const std::size_t first = i * part;
+      make_elements(b.filled, b.seed, b.type, static_cast<std::int64_t>(first), whole.subspan(first * per, std::min(part, elements - first) * per));
+    });
   }
 
   // A copy from the host may return while the last of it is on its way, and our
