@@ -99,6 +99,9 @@ TEST_CASE("cli/arguments: the other commands") {
       {"check", "a", "--counters", "--case", "cols_1"});
   CHECK(counts.counters);
   CHECK(counts.test_case == "cols_1");
+  CHECK_FALSE((check.vendor || check.shapes));
+  CHECK(parsed<check_command>({"check", "a", "--vendor"}).vendor);
+  CHECK(parsed<check_command>({"check", "a", "--shapes"}).shapes);
   CHECK(parsed<run_command>({"run", "a", "--counters"}).counters);
   CHECK(parsed<selftest_command>({"selftest", "--no-cache"}).cache.off);
   CHECK(parsed<doctor_command>({"doctor", "--cache=c"}).cache.folder == "c");
