@@ -120,6 +120,7 @@ TEST_CASE("cli/ptx: a mangled name as --entry takes it") {
   CHECK(plain_name("_Z5twiceIfEvPT_") == "twice<float>");
   CHECK(plain_name("_ZN1a5scaleILi4EEEvv") == "a::scale<4>");
   CHECK(plain_name("kernel") == "kernel");
+  CHECK(plain_name("g") == "g");  // which is a type to a demangler
   CHECK(entries_of(".visible .entry a(\n) .entry\tb\n() .entry c{") == std::vector<std::string>{"a", "b", "c"});
   CHECK(entries_of("no .entr").empty());
 }

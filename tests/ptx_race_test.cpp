@@ -155,6 +155,25 @@ TEST_CASE("race: different values by lanes of one instruction") {
   const auto f = race(run_shared(first_warp + "@%p0 st.shared.u32 [tile], %r1;" + done));
   REQUIRE(f.has_value());
   CHECK(has(f->what, "thread (0, 0, 0) of CTA (0, 0, 0) and thread (1, 0, 0) write different values to shared memory at 0x0 with one instruction"));
+
+  // Lane l and lane l + 16, with gaps between the places; the other way round,
+  // with all lanes far apart from each other, and in global memory too.
+  const std::string apart = first_warp + "and.b32 %r20, %r1, 15; shl.b32 %r20, %r20, 4; mov.u32 %r21, tile; add.u32 %r21, %r21, %r20;\n";
+  silent(run_shared(apart + "@%p0 st.shared.u32 [%r21], %r8;" + done));
+  const auto gaps = race(run_shared(apart + "@%p0 st.shared.u32 [%r21], %r1;" + done));
+  REQUIRE(gaps.has_value());
+  CHECK(has(gaps->what, "thread (0, 0, 0) of CTA (0, 0, 0) and thread (16, 0, 0) write different values to shared memory at 0x0"));
+  const std::string falling = first_warp + "mov.u32 %r21, tile; mov.u32 %r22, 31; sub.u32 %r20, %r22, %r1; shl.b32 %r20, %r20, 2; add.u32 %r21, %r21, %r20;\n";
+  silent(run_shared(falling + "@%p0 st.shared.u32 [%r21], %r1;" + done));
+  const std::string far = "and.b32 %r20, %r1, 15; mul.lo.u32 %r20, %r20, 32768; mul.wide.u32 %rd4, %r20, 4; add.s64 %rd4, %p_0, %rd4;\n";
+  for (const std::uint32_t words : {16u, 16u * 32768}) {
+    auto r = kernel(start + (words == 16 ? "and.b32 %r20, %r1, 15; mul.wide.u32 %rd4, %r20, 4; add.s64 %rd4, %p_0, %rd4;\n" : far) + "mov.u32 %r8, %r1;\nst.global.u32 [%rd4], %r8;\n", words);
+    r.cta.x = 32;
+    r.grid.x = 2;
+    const auto f2 = race(kit::launch(r));
+    REQUIRE(f2.has_value());
+    CHECK(has(f2->what, "with one instruction"));
+  }
 }
 
 TEST_CASE("race: neighbours in a granule, gaps in a stride") {

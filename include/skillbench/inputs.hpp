@@ -1,7 +1,7 @@
 #pragma once
 // inputs.hpp: the numbers that an input tensor is filled with.
 //
-// Layer   2. Includes units.hpp, fill.hpp and the standard library.
+// Layer   2. Includes inputs_wide.hpp, units.hpp and fill.hpp.
 // Shapes  a tensor is flat; element i depends on (fill, seed, type, i) alone,
 //         so any part of it can be made at any time, in any order.
 // Units   values are in the tensor's own unit, rounded once to the element
@@ -25,6 +25,7 @@
 #include <string_view>
 
 #include <skillbench/fill.hpp>
+#include <skillbench/inputs_wide.hpp>
 #include <skillbench/units.hpp>
 
 namespace skillbench {
@@ -206,10 +207,14 @@ inline void make_unrounded(const fill& wanted, std::uint64_t seed, element type,
 
   const std::size_t count = out.size();
   switch (wanted.kind) {
-    case pattern::normal:
-      for (std::size_t i = 0; i < count; ++i)
+    case pattern::normal: {
+      const std::size_t wide = inputs_wide::taken(count);
+      inputs_wide::normal(key, from, seed_step, table.body.data(), normal_quantiles::unit, scale, offset, out.data(), wide,
+                          [&](std::size_t i, std::uint64_t bits) { out[i] = offset + scale * normal(bits); });
+      for (std::size_t i = wide; i < count; ++i)
         out[i] = offset + scale * normal(draw(from + i));
       return;
+    }
     case pattern::uniform:
       for (std::size_t i = 0; i < count; ++i)
         out[i] = offset + scale * uniform(draw(from + i));
@@ -281,23 +286,18 @@ inline void make_elements(const fill& wanted, std::uint64_t seed, element type,
     const std::size_t some = std::min(input_block, count - at);
     make_unrounded(wanted, seed, type, first + static_cast<std::int64_t>(at),
                    std::span(made).first(some));
-    for (std::size_t i = 0; i < some; ++i)
-      made[i] = std::min(std::max(made[i], -most), most);
     std::byte* const to = out.data() + at * width;
-    if (type == element::f32) {
-      std::array<float, input_block> narrow;
-      for (std::size_t i = 0; i < some; ++i)
-        narrow[i] = static_cast<float>(made[i]);
-      std::memcpy(to, narrow.data(), some * sizeof(float));
-    } else {
-      std::array<std::uint16_t, input_block> narrow;
-      if (type == element::f16)
-        for (std::size_t i = 0; i < some; ++i)
-          narrow[i] = double_to_half(made[i]);
-      else
-        for (std::size_t i = 0; i < some; ++i)
-          narrow[i] = double_to_bfloat(made[i]);
-      std::memcpy(to, narrow.data(), some * sizeof(std::uint16_t));
+    const std::size_t wide = inputs_wide::taken(some);
+    inputs_wide::narrow(made.data(), most, type, to, wide);
+    for (std::size_t i = wide; i < some; ++i) {
+      const double value = std::min(std::max(made[i], -most), most);
+      if (type == element::f32) {
+        const auto narrow = static_cast<float>(value);
+        std::memcpy(to + i * width, &narrow, sizeof narrow);
+      } else {
+        const std::uint16_t narrow = type == element::f16 ? double_to_half(value) : double_to_bfloat(value);
+        std::memcpy(to + i * width, &narrow, sizeof narrow);
+      }
     }
   }
 }
@@ -310,20 +310,10 @@ inline void make_elements(const fill& wanted, std::uint64_t seed, element type,
     const auto some = out.subspan(at, std::min(input_block, out.size() - at));
     make_unrounded(wanted, seed, type, first + static_cast<std::int64_t>(at),
                    some);
-    for (double& value : some) value = std::min(std::max(value, -most), most);
-    switch (type) {
-      case element::f32:
-        for (double& value : some)
-          value = static_cast<double>(static_cast<float>(value));
-        break;
-      case element::f16:
-        for (double& value : some) value = half_to_float(double_to_half(value));
-        break;
-      case element::bf16:
-        for (double& value : some)
-          value = bfloat_to_float(double_to_bfloat(value));
-        break;
-    }
+    const std::size_t wide = inputs_wide::taken(some.size());
+    inputs_wide::round(some.data(), most, type, wide);
+    for (double& value : some.subspan(wide))
+      value = rounded(type, std::min(std::max(value, -most), most));
   }
 }
 

@@ -246,6 +246,7 @@ inline void pass(kernel_argument& to, const scalar_type& type, std::uint64_t bit
 
 // `scale` of `_Z5scalePffi`, `twice<float>` of `_Z5twiceIfEvPT_`: as --entry takes it.
 [[nodiscard]] inline std::string plain_name(const std::string& lowered) {
+  if (!lowered.starts_with("_Z")) return lowered;  // `g` alone would be a type
   int status = 0;
   char* const made = abi::__cxa_demangle(lowered.c_str(), nullptr, nullptr, &status);
   if (!made) return lowered;

@@ -41,6 +41,7 @@ struct copy_batch {
   std::uint32_t pc = 0;
   lane_mask lanes = 0;       // whose bytes have not landed
   std::uint32_t bytes = 0;   // 4, 8 or 16 for each lane
+  bool plain = false;        // 16, all defined, to aligned places
   std::uint32_t to[32];      // offsets in shared memory
   std::uint32_t group[32];   // each lane's own count of groups
   std::uint16_t undefined_bytes[32];
@@ -145,6 +146,10 @@ struct shared_memory {
   // An ordinary store to 16 bytes, where stores are noted.
   void note_store(std::uint64_t at, std::uint32_t warp_number, std::uint32_t lane, std::uint32_t pc) {
     if (notes.empty()) return;
+    matrices.change(at, 16);
+    put_note(at, warp_number, lane, pc);
+  }
+  void put_note(std::uint64_t at, std::uint32_t warp_number, std::uint32_t lane, std::uint32_t pc) {
     unfenced_warps |= 1u << warp_number;
     notes[at / 16] = {warp_number * 32 + lane + 1, pc, fences[warp_number], meetings};
   }

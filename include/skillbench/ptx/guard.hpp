@@ -70,12 +70,9 @@ struct copy_place {
   if (!store) return true;
   if (any_of(shadow, bytes, mbarrier_bytes))
     return tell(code::mbarrier_misuse, "there is an mbarrier, which ordinary stores must not touch before mbarrier.inval");
-  const auto* const counts = reinterpret_cast<const std::uint8_t*>(of.matrices.count.data());
-  if (!of.matrices.count.empty() && any_of(counts + at / 16 * 2, ((at + bytes - 1) / 16 - at / 16 + 1) * 2, 0xff))
-    for (std::uint64_t piece = at / 16; piece <= (at + bytes - 1) / 16; ++piece)
-      if (of.matrices.count[piece])
-        return tell(code::in_flight_access, "the wgmma of " + line_words(*w.launch, of.matrices.pc) +
-                                                " may still read it, because no wgmma.wait_group stood between");
+  if (of.matrices.reads(at, bytes))
+    return tell(code::in_flight_access, "the wgmma of " + line_words(*w.launch, of.matrices.pc) +
+                                            " may still read it, because no wgmma.wait_group stood between");
   for (const held_range& h : of.held)
     if (h.first < at + bytes && at < h.first + h.bytes)
       return tell(code::in_flight_access, "the asynchronous operation of " + line_words(*w.launch, h.pc) +
@@ -87,6 +84,7 @@ struct copy_place {
 [[nodiscard]] inline bool guarded_access(warp& w, shared_memory& of, int lane, std::uint64_t at,
                                          unsigned bytes, bool store) {
   if (!free_to_access(w, of, lane, at, bytes, store)) return false;
+  if (store) of.matrices.change(at, bytes);
   if (store && &of == w.shared) of.note_store(at, w.number, static_cast<std::uint32_t>(lane), w.pc);
   return true;
 }
@@ -95,7 +93,7 @@ struct copy_place {
 // nothing is wrong at first sight.
 [[nodiscard]] inline bool quietly_guarded(const warp& w, shared_memory& of, int lane, std::uint64_t at, unsigned bytes) {
   if (!of.held.empty() || any_of(of.shadow.data() + at, bytes, in_flight | mbarrier_bytes)) return false;
-  if (!of.matrices.count.empty() && of.matrices.count[at / 16]) return false;
+  if (of.matrices.reads(at, bytes)) return false;
   of.note_store(at, w.number, static_cast<std::uint32_t>(lane), w.pc);
   return true;
 }

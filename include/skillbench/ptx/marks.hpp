@@ -1,7 +1,7 @@
 #pragma once
 // ptx/marks.hpp: runs of a row of marks (race.hpp), tested and written at once.
 //
-// Layer   3. Includes the standard library.
+// Layer   3. Includes wide.hpp.
 // Shapes  `_at` functions take places of 32 bytes each, as offsets in bytes.
 //         A mark has who stored in its lowest 6 bits; `limits` has the highest
 //         mark of each that is allowed, by those bits.
@@ -14,21 +14,17 @@
 #include <immintrin.h>
 #endif
 
+#include <skillbench/wide.hpp>
+
 namespace skillbench::ptx::marks {
 
+[[nodiscard]] inline bool are_wide() noexcept { return host_is_wide(); }
+
 inline constexpr std::size_t actors = 64;
+inline constexpr std::uint32_t no_mark = ~0u;  // nobody's: there are fewer actors
 
 #if defined(__x86_64__)
 #define SKILLBENCH_WIDE __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,bmi,bmi2")))
-
-[[nodiscard]] inline bool are_wide() noexcept {
-  static const bool yes = [] {
-    __builtin_cpu_init();
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("bmi2");
-  }();
-  return yes;
-}
 
 [[nodiscard]] inline __mmask16 first_of_16(std::size_t n) noexcept { return static_cast<__mmask16>(n >= 16 ? 0xffffu : (1u << n) - 1); }
 
@@ -70,24 +66,21 @@ SKILLBENCH_WIDE inline bool within_at_wide(const std::uint32_t* row, const std::
   __m512i table[4];
   for (int i = 0; i < 4; ++i) table[i] = _mm512_loadu_si512(limits + 16 * i);
   unsigned bad = 0;
-  // Most often one copy stored them all.
-  if (n > 8) {
-    const std::uint32_t mark = row[places[0] / 4];
-    const __m512i all = _mm512_set1_epi32(static_cast<int>(mark));
-    std::size_t i = 0;
-    for (bool same = true; same && i < n;) {
-      __m512i other = _mm512_setzero_si512();
-      for (std::size_t end = i + 8; i < end && i < n; i += 2) other = _mm512_or_si512(other, _mm512_xor_si512(all, two_at(row, places, i, n)));
-      same = _mm512_test_epi32_mask(other, other) == 0;
-      if (same && i >= n) return mark <= limits[mark % actors];
-    }
-  }
   for (std::size_t i = 0; i < n; i += 2) {
     const __m512i m = two_at(row, places, i, n);
     const __m512i low = _mm512_permutex2var_epi32(table[0], m, table[1]), high = _mm512_permutex2var_epi32(table[2], m, table[3]);
     bad |= _mm512_cmpgt_epu32_mask(m, _mm512_mask_mov_epi32(low, _mm512_test_epi32_mask(m, _mm512_set1_epi32(32)), high));
   }
   return bad == 0;
+}
+
+// The mark that all of these places have, most often a copy's; or no_mark.
+SKILLBENCH_WIDE inline std::uint32_t one_at_wide(const std::uint32_t* row, const std::uint32_t* places, std::size_t n) noexcept {
+  const std::uint32_t mark = row[places[0] / 4];
+  const __m512i all = _mm512_set1_epi32(static_cast<int>(mark));
+  __m512i other = _mm512_setzero_si512();
+  for (std::size_t i = 0; i < n; i += 2) other = _mm512_or_si512(other, _mm512_xor_si512(all, two_at(row, places, i, n)));
+  return _mm512_test_epi32_mask(other, other) == 0 ? mark : no_mark;
 }
 
 // Whether one of row[which[i]] is above `most`.
@@ -139,12 +132,12 @@ SKILLBENCH_WIDE inline bool quads_at_most_wide(const std::uint32_t* row, const s
 #undef SKILLBENCH_WIDE
 #else
 inline bool any_above_wide(const std::uint32_t*, const std::uint32_t*, std::size_t, std::uint32_t) noexcept { return false; }
+inline std::uint32_t one_at_wide(const std::uint32_t*, const std::uint32_t*, std::size_t) noexcept { return no_mark; }
 inline bool same_at_wide(const void*, const std::uint32_t*, std::size_t, const void*) noexcept { return false; }
 inline bool quads_within_wide(const std::uint32_t*, const std::uint32_t*, std::size_t, const std::uint32_t*) noexcept { return false; }
 inline bool quads_at_most_wide(const std::uint32_t*, const std::uint32_t*, std::size_t, std::uint32_t) noexcept { return false; }
 inline bool zero_at_wide(const void*, const std::uint32_t*, std::size_t, std::uint32_t) noexcept { return false; }
 inline bool within_at_wide(const std::uint32_t*, const std::uint32_t*, std::size_t, const std::uint32_t*) noexcept { return false; }
-[[nodiscard]] inline bool are_wide() noexcept { return false; }
 inline bool within_wide(const std::uint32_t*, std::size_t, const std::uint32_t*) noexcept { return false; }
 inline bool at_most_wide(const std::uint32_t*, std::size_t, std::uint32_t) noexcept { return false; }
 inline void put_wide(std::uint32_t*, std::size_t, std::uint32_t) noexcept {}
@@ -184,6 +177,15 @@ inline void put(std::uint32_t* at, std::size_t n, std::uint32_t mark) noexcept {
   for (std::size_t i = 0; i < n; ++i)
     if (!within(row + places[i] / 4, 8, limits)) return false;
   return true;
+}
+[[nodiscard]] inline std::uint32_t one_at(const std::uint32_t* row, const std::uint32_t* places, std::size_t n) noexcept {
+  if (n == 0) return no_mark;
+  if (are_wide()) return one_at_wide(row, places, n);
+  const std::uint32_t mark = row[places[0] / 4];
+  for (std::size_t i = 0; i < n; ++i)
+    for (std::size_t k = 0; k < 8; ++k)
+      if (row[places[i] / 4 + k] != mark) return no_mark;
+  return mark;
 }
 [[nodiscard]] inline bool any_above(const std::uint32_t* row, const std::uint32_t* which, std::size_t n, std::uint32_t most) noexcept {
   if (are_wide()) return any_above_wide(row, which, n, most);

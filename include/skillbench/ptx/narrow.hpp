@@ -1,7 +1,7 @@
 #pragma once
 // ptx/narrow.hpp: floating point numbers of 8 bits, and tf32.
 //
-// Layer   3. Standard library only.
+// Layer   3. Includes wide.hpp.
 // Shapes  e4m3: 4 bits of exponent, no infinity, NaN 0x7f, largest 448.
 //         e5m2: 5 bits of exponent, infinity 0x7c, NaN 0x7f, largest 57344.
 //         tf32: the high 19 bits of an f32.
@@ -12,6 +12,12 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
+
+#include <skillbench/wide.hpp>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 namespace skillbench::ptx::narrow {
 
@@ -65,5 +71,20 @@ enum class tf32_rounding : std::uint8_t { nearest_even, zero, nearest_away };
   if (satfinite && out >= 0x7f800000u) out = 0x7f7fe000u;
   return sign | out;
 }
+
+// The common form for 32 numbers, on a host that is wide: to nearest, away from zero.
+#if defined(__x86_64__)
+__attribute__((target(SKILLBENCH_WIDE_TARGET))) inline void to_nearest_tf32(const std::uint32_t* in, std::uint32_t* out) noexcept {
+  const __m512i sizes = _mm512_set1_epi32(0x7fffffff), infinity = _mm512_set1_epi32(0x7f800000);
+  for (int l = 0; l < 32; l += 16) {
+    const __m512i x = _mm512_loadu_si512(in + l), size = _mm512_and_si512(x, sizes);
+    const __m512i near = _mm512_and_si512(_mm512_set1_epi32(static_cast<int>(0xffffe000u)), _mm512_add_epi32(x, _mm512_set1_epi32(0x1000)));  // the sign stays: a size has 31 bits
+    const __m512i number = _mm512_mask_mov_epi32(near, _mm512_cmpeq_epi32_mask(size, infinity), x);
+    _mm512_storeu_si512(out + l, _mm512_mask_mov_epi32(number, _mm512_cmpgt_epu32_mask(size, infinity), sizes));
+  }
+}
+#else
+inline void to_nearest_tf32(const std::uint32_t*, std::uint32_t*) noexcept {}
+#endif
 
 }  // namespace skillbench::ptx::narrow

@@ -30,7 +30,13 @@ struct kept_operand {
   std::uint32_t form = 0;       // of the operand, never 0
   bool whole = false;           // it is made of places
   bool filled = false;          // `bytes` and `floats` are
-  std::uint32_t highest = 0;    // of the places
+  std::uint32_t lowest = 0, highest = 0;  // of the places
+  // What was found of the places, of this CTA and as of this change (wgmma_reads):
+  // defined and fenced for every warp, and by the mark of whom all was stored.
+  std::uint64_t of_cta = 0, found_at = 0;
+  std::uint32_t stored_by = 0;  // no_mark: several
+  // That the places hold `bytes`, in the same way.
+  std::uint64_t same_cta = 0, same_at = 0;
   std::vector<std::uint32_t> places;
   std::vector<std::byte> bytes;
   std::vector<float> floats;
@@ -40,6 +46,7 @@ struct kept_operand {
 struct kept_products {
   static constexpr std::size_t count = 512;  // a power of two
   kept_left left;
+  std::uint64_t ctas = 0;  // that have begun
   std::array<kept_operand, count> operands;
 
   // The entry of an operand; another one may be in it.

@@ -146,6 +146,7 @@ class cta_races {
  public:
   bool shared_on = false;
   launch_races* launch = nullptr;
+  wgmma_reads* matrices = nullptr;  // told where somebody stores; may be null
 
   // `shared` 0: shared memory is not watched.
   void prepare(std::size_t warps, std::uint64_t shared, unsigned shift, launch_races* of) {
@@ -297,7 +298,7 @@ class cta_races {
     const std::size_t first = lowest >> shift_, last = (lowest + bytes - 1) >> shift_, n = last - first + 1;
     if (n > most_at_once || !all_known(first, n, me) || !all_loaded_before(first, n, me)) return shared_lanes(w, at, lanes, each, true);
     if (dense) {
-      writing_ |= std::uint64_t{1} << me;
+      stores(me, lowest, bytes);
       const std::uint32_t mark = ((now_[me] - base_) << 6) | me, place = w.pc << 5;
       std::uint32_t *const who = writers_.get(), *const where = places_.get();
       const int up = std::countr_zero(each) - static_cast<int>(shift_);
@@ -358,7 +359,7 @@ class cta_races {
         return marks::put(reader(me) + first, n, read_mark(me, w.pc) | static_cast<std::uint32_t>(lane));
       }
       if (all_loaded_before(first, n, me)) {
-        writing_ |= std::uint64_t{1} << me;
+        stores(me, at, bytes);
         marks::put(writers_.get() + first, n, ((now_[me] - base_) << 6) | me);
         return marks::put(places_.get() + first, n, w.pc << 5 | static_cast<std::uint32_t>(lane));
       }
@@ -389,7 +390,7 @@ class cta_races {
         reader(me)[g] = read_mark(me, w.pc) | static_cast<std::uint32_t>(lane);
       }
     }
-    if (store) writing_ |= std::uint64_t{1} << me;
+    if (store) stores(me, at, bytes);
     else if (!strong) reading_ |= std::uint64_t{1} << me;
     if (strong) meet_at_shared(o, static_cast<std::uint32_t>(at), me);
   }
@@ -402,6 +403,14 @@ class cta_races {
     for (std::size_t i = 0; i < n; ++i)
       if (const std::size_t first = places[i] >> shift_; !all_known(first, ((places[i] + 31) >> shift_) - first + 1, w.number)) return false;
     return true;
+  }
+  // The mark of whoever stored all of that, which stays true of the places until
+  // somebody stores there; no_mark where that were several. And may_load by it.
+  [[nodiscard]] std::uint32_t mark_of(const std::uint32_t* places, std::size_t n) const noexcept {
+    return shift_ == 2 ? marks::one_at(writers_.get(), places, n) : marks::no_mark;
+  }
+  [[nodiscard]] bool may_load(const warp& w, std::uint32_t mark) noexcept {
+    return !(writing_ & ~(std::uint64_t{1} << w.number)) || mark <= limits_of(w.number)[mark % marks::actors];
   }
   // `key` and `form` stand for the list of places.
   void loaded(const warp& w, int lane, const std::uint32_t* places, std::size_t n, std::uint64_t key, std::uint32_t form) {
@@ -464,7 +473,7 @@ class cta_races {
     }
     marks::put(writers_.get() + first, n, ((now_[copy_engine] - base_) << 6) | copy_engine);
     marks::put(places_.get() + first, n, pc << 5);
-    writing_ |= std::uint64_t{1} << copy_engine;
+    stores(copy_engine, at, bytes);
   }
 
   // What native code needs to do the plain cases of the two above itself: whole
@@ -612,7 +621,7 @@ class cta_races {
       const std::uint32_t most = (known(me, v) << 20) | 0xfffff;
       if (!late_before(v, low, high, most) || (readers_[v] && !marks::quads_at_most(readers_[v].get(), places, n, most))) return false;
     }
-    writing_ |= std::uint64_t{1} << me;
+    stores(me, low, high - low);
     const std::uint32_t mark = ((now_[me] - base_) << 6) | me, place = w.pc << 5;
     n = 0;
     for (lane_mask left = lanes; left; left &= left - 1, ++n) {
@@ -687,6 +696,11 @@ class cta_races {
     return any == 0;
   }
 
+  void stores(std::uint32_t actor, std::uint64_t at, std::uint64_t bytes) noexcept {
+    writing_ |= std::uint64_t{1} << actor;
+    if (matrices) matrices->change(at, bytes);
+  }
+
   void tick(std::uint32_t actor) {
     now_[actor] = ++clock_;
     if (clock_ - base_ > most_ticks + 90) {
@@ -705,6 +719,7 @@ class cta_races {
     limited_ = 0;
     forget_late();
     if (!shared_on) return;
+    if (matrices) matrices->change(0, std::uint64_t{granules_} << shift_);
     std::memset(writers_.get(), 0, granules_ * 4);
     for (auto& r : readers_)
       if (r) std::memset(r.get(), 0, granules_ * 4);
@@ -713,7 +728,12 @@ class cta_races {
 
   void mark_stores(const warp& w, const std::uint64_t* at, lane_mask lanes, unsigned each) {
     const std::uint32_t me = w.number, mark = ((now_[me] - base_) << 6) | me, place = w.pc << 5;
-    writing_ |= std::uint64_t{1} << me;
+    std::uint64_t low = ~std::uint64_t{0}, high = 0;
+    for (lane_mask left = lanes; left; left &= left - 1) {
+      low = std::min(low, at[std::countr_zero(left)]);
+      high = std::max(high, at[std::countr_zero(left)]);
+    }
+    stores(me, low, high - low + each);
     for (lane_mask left = lanes; left; left &= left - 1) {
       const auto l = static_cast<std::uint32_t>(std::countr_zero(left));
       for (std::size_t g = at[l] >> shift_, end = (at[l] + each - 1) >> shift_; g <= end; ++g) {

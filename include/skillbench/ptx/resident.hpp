@@ -165,10 +165,16 @@ struct cta_maker {
     c.shared.start(c.warps.size(), code->notes_stores);
     if (plan->how == native::bare) std::fill(c.shared.shadow.begin(), c.shared.shadow.end(), static_cast<std::uint8_t>(defined));
     if (code->warpgroups) {
-      c.shared.matrices.start(c.shared.data.size());
-      for (auto& w : c.warps) w.flight.start(code->slots);
+      c.shared.matrices.start(c.shared.data.size(), ++state->kept->ctas);
+      for (auto& w : c.warps) {
+        w.flight.start(code->slots);
+        c.shared.matrices.flights.push_back(&w.flight);
+      }
     }
-    if (c.races) c.races->begin(number);
+    if (c.races) {
+      c.races->begin(number);
+      c.races->matrices = code->warpgroups ? &c.shared.matrices : nullptr;
+    }
     c.shared.races = c.races && c.races->shared_on ? c.races.get() : nullptr;
     for (auto& b : c.barriers) b = {};
     c.in_use = 0;

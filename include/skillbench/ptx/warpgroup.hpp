@@ -9,6 +9,7 @@
 // While `pending` is set, the machine looks at the registers of every
 // instruction; native code runs then where it has none of them.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -32,6 +33,7 @@ struct wgmma_flight {
     std::size_t first, count;
     std::uint64_t descriptor;  // which stand for the list
     std::uint32_t form;
+    std::uint32_t low, high;   // bytes from `low` to before `high` hold the places
   };
   std::vector<operand> operands;
   std::vector<std::uint32_t> places;
@@ -68,15 +70,67 @@ struct wgmma_meeting {
   std::uint32_t warps = 0;     // bit i: the i-th of the four came
 };
 
-// Of a CTA: how many operations in flight read each 16 bytes.
+// Of a CTA: what operations in flight read, and which stretches of its shared
+// memory changed when, so that what was found of an operand need not be found
+// again for each warp.
 struct wgmma_reads {
-  std::vector<std::uint16_t> count;
+  static constexpr unsigned stretch_bits = 10;
+  std::vector<std::uint16_t> count;    // of pieces in flight, for each 16 bytes
+  std::vector<std::uint16_t> near;     // of those and of operands in flight, for each stretch that they reach over
+  std::vector<std::uint64_t> changed;  // the change that was the last one, for each stretch
+  std::uint64_t changes = 0;
+  std::uint64_t cta = 0;               // of those of a machine, as they began
+  std::vector<const wgmma_flight*> flights;  // of the warps
   std::vector<wgmma_meeting> open;
   std::uint32_t pc = 0;  // of the latest that reads
 
-  void start(std::size_t bytes) {
+  void start(std::size_t bytes, std::uint64_t number) {
     count.assign(bytes / 16 + 1, 0);
+    near.assign((bytes >> stretch_bits) + 1, 0);
+    changed.assign((bytes >> stretch_bits) + 1, 0);
+    changes = 0;
+    cta = number;
+    flights.clear();
     open.clear();
+  }
+
+  // Bytes, their shadow, who stored them for races or for fences: something
+  // about this range is no longer as it was.
+  void change(std::uint64_t at, std::uint64_t bytes) noexcept {
+    if (changed.empty() || !bytes) return;
+    ++changes;
+    const std::uint64_t last = std::min<std::uint64_t>((at + bytes - 1) >> stretch_bits, changed.size() - 1);
+    for (std::uint64_t i = at >> stretch_bits; i <= last; ++i) changed[i] = changes;
+  }
+  [[nodiscard]] bool is_as_of(std::uint64_t then, std::uint32_t low, std::uint32_t high) const noexcept {
+    std::uint64_t last = 0;
+    for (std::uint32_t i = low >> stretch_bits; i <= (high - 1) >> stretch_bits; ++i) last = std::max(last, changed[i]);
+    return last <= then;
+  }
+
+  // One more operand in flight, or one less.
+  void reach(std::uint32_t low, std::uint32_t high, int by) noexcept {
+    for (std::uint32_t i = low >> stretch_bits; i <= (high - 1) >> stretch_bits; ++i) near[i] = static_cast<std::uint16_t>(near[i] + by);
+  }
+  [[nodiscard]] bool any_near(std::uint64_t at, std::uint64_t bytes) const noexcept {
+    if (near.empty()) return false;
+    std::uint32_t any = 0;
+    for (std::uint64_t i = at >> stretch_bits; i <= (at + bytes - 1) >> stretch_bits; ++i) any |= near[i];
+    return any != 0;
+  }
+  // Whether an operation in flight reads some of these bytes.
+  [[nodiscard]] bool reads(std::uint64_t at, std::uint64_t bytes) const noexcept {
+    if (!any_near(at, bytes)) return false;
+    for (std::uint64_t i = at / 16; i <= (at + bytes - 1) / 16; ++i)
+      if (count[i]) return true;
+    for (const wgmma_flight* f : flights)
+      for (std::size_t k = f->first_operand; k < f->operands.size(); ++k) {
+        const wgmma_flight::operand& o = f->operands[k];
+        if (at >= o.high || at + bytes <= o.low) continue;
+        for (std::size_t i = o.first; i < o.first + o.count; ++i)
+          if (f->places[i] < at + bytes && at < f->places[i] + 32u) return true;
+      }
+    return false;
   }
 };
 

@@ -158,18 +158,11 @@ SKILLBENCH_AVX512 inline void lane_marks(std::uint32_t mark, __m256i (&out)[4]) 
   for (int i = 0; i < 4; ++i) out[i] = _mm256_or_si256(_mm256_set1_epi32(static_cast<int>(mark)), _mm256_add_epi32(numbers, _mm256_set1_epi32(8 * i)));
 }
 
-// Whether lanes may share bytes: for the handlers, which look at the values.
+// Whether lanes share bytes: for the handlers, which look at the values.
 SKILLBENCH_AVX512 inline bool crowded(const lane_vectors& a, lane_mask active, unsigned bytes) {
-  __m512i low = _mm512_set1_epi64(-1), high = _mm512_setzero_si512();
-  for (int i = 0; i < 4; ++i) {
-    low = _mm512_mask_min_epu64(low, eight(active, i), low, a.at[i]);
-    high = _mm512_mask_max_epu64(high, eight(active, i), high, a.at[i]);
-  }
-  alignas(64) std::uint64_t lows[8], highs[8];
-  _mm512_store_si512(lows, low);
-  _mm512_store_si512(highs, high);
-  const std::uint64_t span = *std::max_element(highs, highs + 8) - *std::min_element(lows, lows + 8) + bytes;
-  return span < std::uint64_t{bytes} * static_cast<unsigned>(std::popcount(active));
+  alignas(64) std::uint64_t at[warp_lanes];
+  for (int i = 0; i < 4; ++i) _mm512_store_si512(at + 8 * i, a.at[i]);
+  return ops::share_a_place(at, active, bytes);
 }
 
 // Races in shared memory, as cta_races::shared_load and shared_store find none.
@@ -230,9 +223,31 @@ SKILLBENCH_AVX512 inline bool shared_is_plain(warp& w, const places& at, lane_ma
 // share bytes nothing is said here.
 SKILLBENCH_AVX512 inline bool stores_are_free(warp& w, const places& a, lane_mask active, unsigned bytes) {
   if (!a.row && crowded(a.at, active, bytes)) return false;
+  shared_memory& of = *w.shared;
+  if (!of.held.empty()) return false;
+  alignas(64) std::uint64_t at[warp_lanes];
+  for (int i = 0; i < 4; ++i) _mm512_store_si512(at + 8 * i, a.at.at[i]);
+  std::uint64_t low = ~std::uint64_t{0}, high = 0;
+  std::uint32_t any = 0;
+  for (lane_mask left = active; left; left &= left - 1) {
+    const std::uint64_t place = at[std::countr_zero(left)];
+    low = std::min(low, place);
+    high = std::max(high, place);
+    for (unsigned i = 0; i < bytes; i += 4) {
+      std::uint32_t shades;
+      std::memcpy(&shades, of.shadow.data() + place + i, sizeof shades);
+      any |= shades;
+    }
+  }
+  if (any & (in_flight | mbarrier_bytes) * 0x01010101u) return false;
+  if (of.matrices.any_near(low, high - low + bytes))
+    for (lane_mask left = active; left; left &= left - 1)
+      if (of.matrices.reads(at[std::countr_zero(left)], bytes)) return false;
+  of.matrices.change(low, high - low + bytes);
+  if (of.notes.empty()) return true;
   for (lane_mask left = active; left; left &= left - 1) {
     const int l = std::countr_zero(left);
-    if (!quietly_guarded(w, *w.shared, l, lane_of(a.at, l), bytes)) return false;
+    of.put_note(at[l], w.number, static_cast<std::uint32_t>(l), w.pc);
   }
   return true;
 }

@@ -136,7 +136,7 @@ class compiler : accesses {
     end_ = end;
     known_ = at_start_[block_of_[first]];
     const op& last = p_.code[end - 1];
-    const bool converge = last.kind == flow::converge && end - first == 1 && recipes_[first].is == form::shuffle && shuffles_plainly(last);
+    const bool converge = last.kind == flow::converge && end - first == 1 && takes_whole_warps(last) && (recipes_[first].is != form::shuffle || shuffles_plainly(last));
     if (last.kind != flow::plain && last.kind != flow::branch && !converge) {
       // Such an instruction is a block of its own.
       if (end - first == 1) {
@@ -722,11 +722,14 @@ class compiler : accesses {
 
   // ---- shuffles ---------------------------------------------------------------------------
 
-  // The same lanes for every warp, all of them taking part.
-  [[nodiscard]] bool shuffles_plainly(const op& o) const {
+  // A .sync operation of all lanes: who comes with a whole warp waits for nobody.
+  // What begins a wgmma is for the interpreter, which looks at registers in flight.
+  [[nodiscard]] bool takes_whole_warps(const op& o) const {
     const auto* mask = value_of(o.s[4]);
-    return value_of(o.s[1]) && value_of(o.s[2]) && mask && static_cast<std::uint32_t>(*mask) == every_lane && !o.guarded;
+    return mask && static_cast<std::uint32_t>(*mask) == every_lane && !o.guarded && !o.warpgroup;
   }
+  // The same lanes for every warp.
+  [[nodiscard]] bool shuffles_plainly(const op& o) const { return value_of(o.s[1]) && value_of(o.s[2]); }
 
   bool shuffle(const op& o, const recipe& r) {
     const auto b = static_cast<std::uint32_t>(*value_of(o.s[1])), c = static_cast<std::uint32_t>(*value_of(o.s[2]));

@@ -256,6 +256,35 @@ struct run_of_memory {
   return off == 0;
 }
 
+// Whether two lanes' accesses, each aligned to its size, are of one place.
+[[nodiscard]] inline bool share_a_place(const std::uint64_t* at, lane_mask lanes, unsigned bytes) noexcept {
+  std::uint64_t low = ~std::uint64_t{0}, high = 0, next = 0;
+  bool rising = true;
+  for (lane_mask left = lanes; left; left &= left - 1) {
+    const std::uint64_t here = at[std::countr_zero(left)];
+    rising &= here >= next;
+    next = here + bytes;
+    low = std::min(low, here);
+    high = std::max(high, here);
+  }
+  if (rising) return false;
+  const int shift = std::countr_zero(bytes);
+  constexpr std::uint64_t most = 4096;
+  if ((high - low) >> shift < most) {
+    std::uint64_t taken[most / 64] = {};
+    for (lane_mask left = lanes; left; left &= left - 1) {
+      const std::uint64_t place = (at[std::countr_zero(left)] - low) >> shift, bit = std::uint64_t{1} << (place % 64);
+      if (taken[place / 64] & bit) return true;
+      taken[place / 64] |= bit;
+    }
+    return false;
+  }
+  for (lane_mask left = lanes; left; left &= left - 1)
+    for (lane_mask others = left & (left - 1); others; others &= others - 1)
+      if (at[std::countr_zero(others)] == at[std::countr_zero(left)]) return true;
+  return false;
+}
+
 // The accesses of one_run, for races.
 inline void note_load(warp& w, const op& o, const lane_addresses& a, const run_of_memory& run, unsigned bytes) {
   const bool dense = is_dense(a, bytes);
@@ -264,7 +293,7 @@ inline void note_load(warp& w, const op& o, const lane_addresses& a, const run_o
   w.races->global_load(w, o, *run.in, in_page, run.bytes, a.at, a.active, run.lowest, bytes, dense);
 }
 inline void note_store(warp& w, const op& o, const lane_addresses& a, const run_of_memory& run, unsigned bytes) {
-  if (run.bytes < std::uint64_t{bytes} * static_cast<unsigned>(std::popcount(a.active))) check_lanes(w, o, a.at, a.active, run.in == nullptr);
+  if (share_a_place(a.at, a.active, bytes)) check_lanes(w, o, a.at, a.active, run.in == nullptr);
   const bool dense = is_dense(a, bytes);
   if (!run.in) return w.races->shared_store(w, o, a.at, a.active, run.lowest, run.bytes, bytes, dense);
   const auto in_page = static_cast<std::uint64_t>(run.data - run.in->data.get());
@@ -399,6 +428,9 @@ void run_store(warp& w, const op& o, lane_mask active) {
     }
     return;
   }
+  const std::uint64_t lead = a.at[std::countr_zero(a.active)];
+  const bool shared = o.where == space::shared;
+  if ((shared ? w.shared_races != nullptr : w.races && w.launch->global->owner(lead)) && share_a_place(a.at, a.active, bytes)) check_lanes(w, o, a.at, a.active, shared);
   for (int l = 0; l < warp_lanes; ++l) {
     if (!((a.active >> l) & 1u)) continue;
     const cell c = resolve(w, l, a.at[l], bytes, true, o.where);

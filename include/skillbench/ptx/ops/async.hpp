@@ -55,7 +55,33 @@ inline void land_bytes(shared_memory& of, const copy_batch& b, unsigned l) {
   std::memcpy(of.data.data() + b.to[l], b.data[l], Bytes);
   std::memset(of.shadow.data() + b.to[l], defined, Bytes);
 }
+// Of the plain batch b these lanes become visible, or are marked in flight.
+inline void put_plain(shared_memory& of, std::uint32_t warp_number, const copy_batch& b, lane_mask lanes, std::uint8_t shade, bool with_data) {
+  std::uint8_t shades[16];
+  std::memset(shades, shade, sizeof shades);
+  std::uint32_t low = ~0u, high = 0;
+  for (lane_mask left = lanes; left; left &= left - 1) {
+    const auto l = static_cast<unsigned>(std::countr_zero(left));
+    const std::uint32_t at = b.to[l];
+    low = std::min(low, at);
+    high = std::max(high, at);
+    std::memcpy(of.shadow.data() + at, shades, 16);
+    if (with_data) std::memcpy(of.data.data() + at, b.data[l], 16);
+  }
+  of.matrices.change(low, high - low + 16);
+  if (of.notes.empty()) return;
+  for (lane_mask left = lanes; left; left &= left - 1) {
+    const auto l = static_cast<unsigned>(std::countr_zero(left));
+    of.put_note(b.to[l], warp_number, l, b.pc);
+  }
+}
+
 inline void land(shared_memory& of, std::uint32_t warp_number, copy_batch& b, lane_mask lanes) {
+  if (b.plain) {
+    put_plain(of, warp_number, b, lanes, defined, true);
+    b.lanes &= ~lanes;
+    return;
+  }
   for (lane_mask left = lanes; left; left &= left - 1) {
     const auto l = static_cast<unsigned>(std::countr_zero(left));
     b.bytes == 16 ? land_bytes<16>(of, b, l) : b.bytes == 8 ? land_bytes<8>(of, b, l) : land_bytes<4>(of, b, l);
@@ -102,6 +128,51 @@ inline void note_copy(warp& w, const copy_batch& b, lane_mask lanes) {
 
 [[nodiscard]] inline bool all_defined(const std::uint8_t* shadow, unsigned bytes) noexcept {
   return !any_of(shadow, bytes, 0xff);
+}
+
+// Takes all lanes in hand where nothing is wrong with any of them: whole pieces
+// of 16 aligned bytes, which lie in one run, or zeros. False: nothing was done.
+inline bool copies_plainly(warp& w, copy_batch& b, const lane_addresses& to, const lane_addresses& from, const run_of_memory& run, lane_mask reads, const std::uint32_t* sizes) {
+  shared_memory& of = *w.shared;
+  if (b.bytes != 16 || !to.active || !of.held.empty() || of.data.size() < 16 || (reads && !run.data)) return false;
+  std::uint64_t bits = 0, low = ~std::uint64_t{0}, high = 0;
+  std::uint32_t parts = 0;
+  for (lane_mask left = to.active; left; left &= left - 1) {
+    const int l = std::countr_zero(left);
+    bits |= to.at[l];
+    low = std::min(low, to.at[l]);
+    high = std::max(high, to.at[l]);
+    if ((reads >> l) & 1u) parts |= sizes[l] ^ 16;
+  }
+  if (bits % 16 || high > of.data.size() - 16 || parts) return false;
+  const bool near = of.matrices.any_near(low, high - low + 16);
+  constexpr std::uint64_t taken = (in_flight | mbarrier_bytes) * 0x0101010101010101ull, stretch = 65536;
+  if (high - low >= stretch) return false;
+  std::uint64_t there = 0, shaded = 0, places[stretch / 16 / 64] = {};
+  for (lane_mask left = to.active; left; left &= left - 1) {
+    const int l = std::countr_zero(left);
+    const std::uint64_t place = (to.at[l] - low) / 16, bit = std::uint64_t{1} << (place % 64);
+    if (places[place / 64] & bit) return false;  // two lanes to one place
+    if (near && of.matrices.reads(to.at[l], 16)) return false;
+    places[place / 64] |= bit;
+    std::uint64_t two[2];
+    std::memcpy(two, of.shadow.data() + to.at[l], 16);
+    there |= two[0] | two[1];
+    if (!run.shadow || !((reads >> l) & 1u)) continue;
+    std::memcpy(two, run.shadow + (from.at[l] - run.lowest), 16);
+    shaded |= two[0] | two[1];
+  }
+  if ((there & taken) | shaded) return false;
+  for (lane_mask left = to.active; left; left &= left - 1) {
+    const int l = std::countr_zero(left);
+    b.to[l] = static_cast<std::uint32_t>(to.at[l]);
+    if ((reads >> l) & 1u) std::memcpy(b.data[l], run.data + (from.at[l] - run.lowest), 16);
+    else std::memset(b.data[l], 0, 16);
+  }
+  b.lanes = to.active;
+  b.plain = true;
+  put_plain(of, w.number, b, b.lanes, in_flight, false);
+  return true;
 }
 
 enum class source_part : std::uint8_t { whole, sized, ignored };
@@ -167,31 +238,11 @@ inline void run_copy(warp& w, const op& o, lane_mask active) {
   b.bytes = bytes;
   b.lanes = 0;
   std::memcpy(b.group, all.committed, sizeof b.group);
-  // Most often 16 bytes a lane, where nothing is wrong.
-  const std::uint16_t* const readers = of.matrices.count.empty() ? nullptr : of.matrices.count.data();
-  const std::uint64_t quads = bytes == 16 && of.held.empty() && of.data.size() >= 16 ? of.data.size() - 15 : 0;
-  constexpr std::uint64_t taken = (in_flight | mbarrier_bytes) * 0x0101010101010101ull, flying = in_flight * 0x0101010101010101ull;
-  for (lane_mask left = to.active; left; left &= left - 1) {
+  b.plain = false;
+  const lane_mask one_by_one = copies_plainly(w, b, to, from, run, reads, sizes) ? 0 : to.active;
+  for (lane_mask left = one_by_one; left; left &= left - 1) {
     const int l = std::countr_zero(left);
     const std::uint64_t at = to.at[l];
-    const bool filled = (reads >> l) & 1u;
-    if (at % 16 == 0 && at < quads && (!filled || (run.data && sizes[l] == 16))) {
-      std::uint64_t there[2], from_there[2] = {};
-      std::memcpy(there, of.shadow.data() + at, 16);
-      const std::uint64_t offset = filled ? from.at[l] - run.lowest : 0;
-      if (filled && run.shadow) std::memcpy(from_there, run.shadow + offset, 16);
-      if (!(((there[0] | there[1]) & taken) | from_there[0] | from_there[1]) && !(readers && readers[at / 16])) {
-        if (filled) std::memcpy(b.data[l], run.data + offset, 16);
-        else std::memset(b.data[l], 0, 16);
-        b.undefined_bytes[l] = 0;
-        if (of.guarded) of.note_store(at, w.number, static_cast<std::uint32_t>(l), w.pc);
-        b.to[l] = static_cast<std::uint32_t>(at);
-        b.lanes |= lane_mask{1} << l;
-        there[0] = there[1] = flying;
-        std::memcpy(of.shadow.data() + at, there, 16);
-        continue;
-      }
-    }
     std::memset(b.data[l], 0, sizeof b.data[l]);
     b.undefined_bytes[l] = 0;
     if ((reads >> l) & 1u) {

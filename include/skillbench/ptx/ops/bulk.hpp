@@ -94,6 +94,7 @@ inline void shared_to_global(memory& global, const shared_memory& from, std::uin
 }
 
 inline void forget_stores(shared_memory& of, std::uint64_t at, std::uint64_t bytes) {
+  of.matrices.change(at, bytes);
   if (of.notes.empty() || !bytes) return;
   for (std::uint64_t i = at / 16; i <= (at + bytes - 1) / 16; ++i) of.notes[i] = {};
 }
@@ -288,6 +289,7 @@ inline void start_reading(warp& w, int lane, bulk_copy& b) {
 [[nodiscard]] inline bool start_writing(warp& w, int lane, bulk_copy& b, bool keeps_value) {
   shared_memory& to = *w.cluster->members[b.to_rank];
   if (to.guarded && !free_to_access(w, to, lane, b.to, b.to_bytes, true)) return false;
+  to.matrices.change(b.to, b.to_bytes);
   if (!keeps_value) std::memset(to.shadow.data() + b.to, in_flight, b.to_bytes);
   if (b.to_rank == w.rank && !keeps_value) note_access(w, lane, b, b.to, b.to_bytes, true);
   ++to.guarded;

@@ -377,8 +377,12 @@ inline bool make_fast_cvt(decoding& d, const cvt_form& f) {
 // f32 to tf32: imm holds the rounding, then relu and satfinite.
 inline void run_tf32(warp& w, const op& o, lane_mask active) {
   alignas(64) std::uint32_t out[warp_lanes];
-  for (int l = 0; l < warp_lanes; ++l)
-    out[l] = narrow::tf32(w.lanes<std::uint32_t>(o.s[0])[l], static_cast<narrow::tf32_rounding>(o.imm & 3), o.imm & 4, o.imm & 8);
+  const auto* in = w.lanes<std::uint32_t>(o.s[0]);
+  const auto how = static_cast<narrow::tf32_rounding>(o.imm & 3);
+  const bool relu = o.imm & 4, finite = o.imm & 8;
+  if (how == narrow::tf32_rounding::nearest_away && !relu && !finite && host_is_wide()) narrow::to_nearest_tf32(in, out);
+  else
+    for (int l = 0; l < warp_lanes; ++l) out[l] = narrow::tf32(in[l], how, relu, finite);
   keep(w, o.d[0], out, active);
 }
 inline void make_tf32(decoding& d) {

@@ -422,8 +422,33 @@ void finish_mma(warp& w, const mma_form& f, const further& all, bool tainted, co
   return kept.spread;
 }
 
+// D = A B + D in floats on a host with AVX-512, all of it defined: most of them.
+// False: nothing was done.
+inline bool multiplies_in_place(warp& w, const op& o) {
+  const mma_form f = form_of(o);
+  const int bits = element_bits(f.a);
+  if (f.m != 16 || f.c != element::f32 || f.d != element::f32 || !(bits == 16 || f.a == element::tf32)) return false;
+  const further& all = w.launch->code->more[o.more];
+  const std::size_t right_registers = static_cast<std::size_t>(f.k * bits / 128), left_registers = 2 * right_registers;
+  const ref *a = all.s.data(), *b = a + left_registers, *c = b + right_registers, *d = all.d.data();
+  std::uint8_t bad = 0;
+  for (const ref& r : all.s) bad |= w.tainted[r.slot];
+  for (std::size_t r = 0; r < 4; ++r) {
+    bad |= d[r].slot != c[r].slot || d[r].slot == 0;
+    for (std::size_t q = 0; q < r; ++q) bad |= d[q].slot == d[r].slot;
+  }
+  if (bad) return false;
+  alignas(64) float right[32 * 8];
+  const sixteen::operand_kind kind = kind_of(f.a);
+  const float* const spread = spread_left(w, f.a, a, static_cast<int>(left_registers));
+  for (std::size_t r = 0; r < right_registers; ++r) sixteen::columns_register(w.lanes<std::uint32_t>(b[r]), kind, static_cast<int>(r), right);
+  float* const to[] = {w.lanes<float>(c[0]), w.lanes<float>(c[1]), w.lanes<float>(c[2]), w.lanes<float>(c[3])};
+  sixteen::multiply_panel(spread, right, f.k, to, true);
+  return true;
+}
+
 inline void run_mma_floats(warp& w, const op& o, lane_mask active) {
-  if (!active) return;
+  if (!active || (active == every_lane && marks::are_wide() && multiplies_in_place(w, o))) return;
   expect_whole_warp(w, active, "mma.sync");
   const mma_form f = form_of(o);
   const further& all = w.launch->code->more[o.more];
@@ -439,17 +464,6 @@ inline void run_mma_floats(warp& w, const op& o, lane_mask active) {
     const float* const spread = spread_left(w, f.a, a, n.a);
     const sixteen::operand_kind kind = kind_of(f.a);
     for (int r = 0; r < n.b; ++r) sixteen::columns_register(w.lanes<std::uint32_t>(b[r]), kind, r, right);
-    // Most often D takes the place of C.
-    bool in_place = f.c == element::f32 && f.d == element::f32 && active == every_lane;
-    for (std::size_t r = 0; in_place && r < 4; ++r) {
-      in_place = all.d[r].slot == c[r].slot && all.d[r].slot != 0;
-      for (std::size_t q = 0; q < r; ++q) in_place &= all.d[q].slot != all.d[r].slot;
-    }
-    if (in_place) {
-      float* const to[] = {w.lanes<float>(c[0]), w.lanes<float>(c[1]), w.lanes<float>(c[2]), w.lanes<float>(c[3])};
-      sixteen::multiply_panel(spread, right, f.k, to, true);
-      return finish_mma<std::uint32_t>(w, f, all, tainted, bad, active);
-    }
     std::memcpy(left, spread, sizeof(float) * 64 * f.k);
   } else if (element_bits(f.a) == 16) {
     const bool bfloat = f.a == element::bf16;

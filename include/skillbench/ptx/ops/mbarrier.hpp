@@ -60,6 +60,7 @@ struct mbarrier {
 }
 inline void write_mbarrier(shared_memory& of, std::uint64_t at, const mbarrier& b) {
   const std::uint64_t word = b.word();
+  of.matrices.change(at, 8);
   std::memcpy(of.data.data() + at, &word, 8);
 }
 
@@ -150,6 +151,7 @@ inline void finish(launch_state& launch, cluster_state& all, bulk_copy& b) {
   if (b.to_bytes) --all.members[b.to_rank]->guarded;
   b.move(launch, all, b);
   if (!b.to_bytes) return;
+  all.members[b.to_rank]->matrices.change(b.to, b.to_bytes);
   if (cta_races* races = all.members[b.to_rank]->races) races->outsider(b.pc, b.to, b.to_bytes, true);
 }
 
@@ -255,6 +257,7 @@ inline void run_mbarrier(warp& w, const op& o, lane_mask active) {
     const char* wrong = nullptr;
     switch (what) {
       case mbarrier_op::inval:
+        p.of->matrices.change(p.at, 8);
         std::memset(p.of->shadow.data() + p.at, unwritten, 8);
         --p.of->guarded;
         p.of->died(p.at);
