@@ -3,19 +3,16 @@
 //
 // Layer   2. Includes units.hpp and wide.hpp.
 // Shapes  eight elements at a time; the caller does the rest, fewer than eight.
-// Source  inputs.hpp, operation by operation, so that the results are the same
-//         bits. A double goes to half and bfloat by way of a float that is rounded
-//         to odd (Boldo and Melquiond 2008), whose second rounding loses nothing.
+// Source  inputs.hpp and units.hpp, operation by operation, so that the results
+//         are the same bits. Vectors are the compilers' own (vector_size), since
+//         the header of the intrinsics is longer than all of these together.
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include <skillbench/units.hpp>
 #include <skillbench/wide.hpp>
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 
 namespace skillbench::inputs_wide {
 
@@ -25,13 +22,16 @@ namespace skillbench::inputs_wide {
 #if defined(__x86_64__)
 #define SKILLBENCH_WIDE __attribute__((target(SKILLBENCH_WIDE_TARGET)))
 
-// scrambled(key + index * step) of eight indices from `first` on.
-SKILLBENCH_WIDE inline __m512i draws(std::uint64_t key, std::uint64_t first, std::uint64_t step) noexcept {
-  const __m512i lanes = _mm512_mullo_epi64(_mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7), _mm512_set1_epi64(static_cast<long long>(step)));
-  __m512i x = _mm512_add_epi64(_mm512_set1_epi64(static_cast<long long>(key + first * step)), lanes);
-  x = _mm512_mullo_epi64(_mm512_xor_si512(x, _mm512_maskz_srli_epi64(0xff, x, 30)), _mm512_set1_epi64(static_cast<long long>(0xbf58476d1ce4e5b9ull)));
-  x = _mm512_mullo_epi64(_mm512_xor_si512(x, _mm512_maskz_srli_epi64(0xff, x, 27)), _mm512_set1_epi64(static_cast<long long>(0x94d049bb133111ebull)));
-  return _mm512_xor_si512(x, _mm512_maskz_srli_epi64(0xff, x, 31));
+using eight_bits = std::uint64_t __attribute__((vector_size(64)));
+using eight_doubles = double __attribute__((vector_size(64)));
+using eight_floats = float __attribute__((vector_size(32)));
+using eight_halves = std::uint16_t __attribute__((vector_size(16)));
+
+// Whether one of the comparisons is true, whose results are all ones or zero.
+SKILLBENCH_WIDE inline bool any_of(const eight_bits& of) noexcept {
+  const auto four = __builtin_shufflevector(of, of, 0, 1, 2, 3) | __builtin_shufflevector(of, of, 4, 5, 6, 7);
+  const auto two = __builtin_shufflevector(four, four, 0, 1) | __builtin_shufflevector(four, four, 2, 3);
+  return (two[0] | two[1]) != 0;
 }
 
 // out[i] = offset + scale * N(0, 1), from `body` of normal_quantiles; the bits of
@@ -39,67 +39,131 @@ SKILLBENCH_WIDE inline __m512i draws(std::uint64_t key, std::uint64_t first, std
 template <typename Last>
 SKILLBENCH_WIDE inline void normal(std::uint64_t key, std::uint64_t first, std::uint64_t step, const std::uint32_t* body, double unit, double scale, double offset, double* out, std::size_t count,
                                    Last&& last) {
-  const __m512i bins = _mm512_set1_epi64(4095), places = _mm512_set1_epi64(0xffffff), low_half = _mm512_set1_epi64(0xffffffff);
-  for (std::size_t i = 0; i < count; i += 8) {
-    const __m512i bits = draws(key, first + i, step);
-    const __m512i bin = _mm512_and_si512(_mm512_maskz_srli_epi64(0xff, bits, 51), bins);
-    const __m512i place = _mm512_and_si512(_mm512_maskz_srli_epi64(0xff, bits, 27), places);
-    const __m512i two = _mm512_mask_i64gather_epi64(_mm512_setzero_si512(), 0xff, bin, body, 4);
-    const __m512i low = _mm512_and_si512(two, low_half), high = _mm512_maskz_srli_epi64(0xff, two, 32);
-    const __m512i size = _mm512_add_epi64(low, _mm512_maskz_srli_epi64(0xff, _mm512_maskz_mul_epu32(0xff, _mm512_sub_epi64(high, low), place), 24));
-    const __m512i sign = _mm512_maskz_srli_epi64(0xff, bits, 63);
-    const __m512i steps = _mm512_add_epi64(_mm512_xor_si512(size, _mm512_sub_epi64(_mm512_setzero_si512(), sign)), sign);
-    const __m512d value = _mm512_mul_pd(_mm512_maskz_cvtepi64_pd(0xff, steps), _mm512_set1_pd(unit));
-    _mm512_storeu_pd(out + i, _mm512_add_pd(_mm512_set1_pd(offset), _mm512_mul_pd(_mm512_set1_pd(scale), value)));
-    const __mmask8 tails = _mm512_cmpeq_epi64_mask(bin, bins);
-    if (!tails) continue;
-    alignas(64) std::uint64_t each[8];
-    _mm512_store_si512(each, bits);
-    for (std::size_t k = 0; k < 8; ++k)
-      if ((tails >> k) & 1u) last(i + k, each[k]);
+  constexpr std::size_t block = 64;
+  alignas(64) std::uint64_t drawn[block], ends[block];
+  eight_bits index = eight_bits{0, 1, 2, 3, 4, 5, 6, 7} * step + (key + first * step);
+  for (std::size_t begin = 0; begin < count; begin += block) {
+    const std::size_t n = count - begin < block ? count - begin : block;
+    for (std::size_t i = 0; i < n; i += 8, index += 8 * step) {
+      eight_bits bits = (index ^ (index >> 30)) * 0xbf58476d1ce4e5b9ull;  // scrambled()
+      bits = (bits ^ (bits >> 27)) * 0x94d049bb133111ebull;
+      bits ^= bits >> 31;
+      std::memcpy(drawn + i, &bits, sizeof bits);
+    }
+    // Of each bin its low end, and above it the high end.
+    for (std::size_t i = 0; i < n; ++i) std::memcpy(ends + i, body + ((drawn[i] >> 51) & 4095), sizeof ends[i]);
+    for (std::size_t i = 0; i < n; i += 8) {
+      eight_bits bits, two;
+      std::memcpy(&bits, drawn + i, sizeof bits);
+      std::memcpy(&two, ends + i, sizeof two);
+      const eight_bits low = two & 0xffffffff, high = two >> 32, place = (bits >> 27) & 0xffffff;
+      // A product of 51 bits at most, which a double holds, and multiplies faster.
+      using eight_steps = std::int64_t __attribute__((vector_size(64)));
+      const eight_doubles along = __builtin_convertvector((eight_steps)(high - low), eight_doubles) * __builtin_convertvector((eight_steps)place, eight_doubles);
+      const eight_bits size = low + (eight_bits)__builtin_convertvector(along * 0x1p-24, eight_steps), sign = bits >> 63;
+      const auto steps = (eight_steps)((size ^ -sign) + sign);
+      const eight_doubles value = offset + scale * (__builtin_convertvector(steps, eight_doubles) * unit);
+      std::memcpy(out + begin + i, &value, sizeof value);
+      if (!any_of((eight_bits)(((bits >> 51) & 4095) == 4095))) continue;
+      for (std::size_t k = i; k < i + 8; ++k)
+        if (((drawn[k] >> 51) & 4095) == 4095) last(begin + k, drawn[k]);
+    }
   }
 }
 
-// Rounded to odd: what is cut off sets the last bit.
-SKILLBENCH_WIDE inline __m256i odd_floats(__m512d x) noexcept {
-  const __m256 cut = _mm512_maskz_cvt_roundpd_ps(0xff, x, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
-  const __mmask8 inexact = _mm512_cmp_pd_mask(_mm512_maskz_cvtps_pd(0xff, cut), x, _CMP_NEQ_UQ);
-  return _mm256_mask_or_epi32(_mm256_castps_si256(cut), inexact, _mm256_castps_si256(cut), _mm256_set1_epi32(1));
+// Cut to the largest number of the type.
+SKILLBENCH_WIDE inline void cut(const double* from, double most, eight_doubles& to) noexcept {
+  std::memcpy(&to, from, sizeof to);
+  const eight_doubles high = most - eight_doubles{}, low = -high;
+  to = to > low ? to : low;
+  to = to < high ? to : high;
 }
-SKILLBENCH_WIDE inline __m512d clamped(const double* from, double most) noexcept {
-  return _mm512_maskz_min_pd(0xff, _mm512_maskz_max_pd(0xff, _mm512_loadu_pd(from), _mm512_set1_pd(-most)), _mm512_set1_pd(most));
-}
-SKILLBENCH_WIDE inline __m128i halves(__m512d x) noexcept { return _mm256_maskz_cvtps_ph(0xff, _mm256_castsi256_ps(odd_floats(x)), _MM_FROUND_TO_NEAREST_INT); }
-SKILLBENCH_WIDE inline __m256i bfloats(__m512d x) noexcept {  // in the high halves of words
-  const __m256i f = odd_floats(x);
-  const __m256i tie = _mm256_and_si256(_mm256_maskz_srli_epi32(0xff, f, 16), _mm256_set1_epi32(1));
-  return _mm256_and_si256(_mm256_add_epi32(f, _mm256_add_epi32(tie, _mm256_set1_epi32(0x7fff))), _mm256_set1_epi32(static_cast<int>(0xffff0000u)));
+
+// A type of 16 bits: the bits of its fraction, the bias of its exponent, its least
+// normal number.
+struct half_format {
+  static constexpr element type = element::f16;
+  static constexpr int fraction = 10, bias = 15;
+  static constexpr double least = 0x1p-14;
+};
+struct bfloat_format {
+  static constexpr element type = element::bf16;
+  static constexpr int fraction = 7, bias = 127;
+  static constexpr double least = 0x1p-126;
+};
+
+// The nearest number of the type, ties to even. False where one is not zero and
+// below the normal numbers: there fewer bits are kept.
+template <typename Format>
+SKILLBENCH_WIDE inline bool nearest(const eight_doubles& x, eight_bits& to) noexcept {
+  constexpr int cut_off = 52 - Format::fraction;
+  const auto all = (eight_bits)x;
+  const eight_bits size = all & 0x7fffffffffffffffull;
+  const auto sizes = (eight_doubles)size;
+  if (any_of((eight_bits)((sizes < Format::least) & (sizes > 0)))) return false;
+  const eight_bits body = (size + ((std::uint64_t{1} << (cut_off - 1)) - 1) + ((size >> cut_off) & 1)) & ~((std::uint64_t{1} << cut_off) - 1);
+  to = body | (all & 0x8000000000000000ull);
+  return true;
 }
 
 // Finite values, cut to the largest of the type and rounded to it: as its bytes,
 // and as doubles.
-SKILLBENCH_WIDE inline void narrow(const double* from, double most, element type, void* to, std::size_t count) noexcept {
-  for (std::size_t i = 0; i < count; i += 8) {
-    const __m512d x = clamped(from + i, most);
-    switch (type) {
-      case element::f32: _mm256_storeu_ps(static_cast<float*>(to) + i, _mm512_maskz_cvtpd_ps(0xff, x)); break;
-      case element::f16: _mm_storeu_si128(reinterpret_cast<__m128i*>(static_cast<std::uint16_t*>(to) + i), halves(x)); break;
-      case element::bf16:
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(static_cast<std::uint16_t*>(to) + i), _mm256_maskz_cvtepi32_epi16(0xff, _mm256_maskz_srli_epi32(0xff, bfloats(x), 16)));
-        break;
+template <typename Format>
+SKILLBENCH_WIDE inline void narrow_to(const double* from, double most, std::byte* to, std::size_t count) noexcept {
+  for (std::size_t i = 0; i < count; i += 8, to += 16) {
+    eight_doubles x;
+    eight_bits bits;
+    cut(from + i, most, x);
+    if (nearest<Format>(x, bits)) {
+      constexpr int cut_off = 52 - Format::fraction;
+      const eight_bits size = (bits & 0x7fffffffffffffffull) >> cut_off, none = {};
+      // Zero has no exponent to be counted from another bias.
+      const eight_bits field = size - (std::uint64_t{1023 - Format::bias} << Format::fraction);
+      const auto halves = __builtin_convertvector((size == none ? none : field) | ((bits >> 48) & 0x8000), eight_halves);
+      std::memcpy(to, &halves, sizeof halves);
+      continue;
+    }
+    for (std::size_t k = 0; k < 8; ++k) {
+      const double value = from[i + k] > most ? most : from[i + k] < -most ? -most : from[i + k];
+      const std::uint16_t half = Format::type == element::f16 ? double_to_half(value) : double_to_bfloat(value);
+      std::memcpy(to + 2 * k, &half, sizeof half);
     }
   }
 }
-SKILLBENCH_WIDE inline void round(double* values, double most, element type, std::size_t count) noexcept {
+template <typename Format>
+SKILLBENCH_WIDE inline void round_to(double* values, double most, std::size_t count) noexcept {
   for (std::size_t i = 0; i < count; i += 8) {
-    const __m512d x = clamped(values + i, most);
-    __m256 narrow = _mm256_setzero_ps();
-    switch (type) {
-      case element::f32: narrow = _mm512_maskz_cvtpd_ps(0xff, x); break;
-      case element::f16: narrow = _mm256_maskz_cvtph_ps(0xff, halves(x)); break;
-      case element::bf16: narrow = _mm256_castsi256_ps(bfloats(x)); break;
+    eight_doubles x;
+    eight_bits bits;
+    cut(values + i, most, x);
+    if (nearest<Format>(x, bits)) {
+      std::memcpy(values + i, &bits, sizeof bits);
+      continue;
     }
-    _mm512_storeu_pd(values + i, _mm512_maskz_cvtps_pd(0xff, narrow));
+    std::memcpy(values + i, &x, sizeof x);
+    for (std::size_t k = i; k < i + 8; ++k) values[k] = rounded(Format::type, values[k]);
+  }
+}
+
+SKILLBENCH_WIDE inline void narrow(const double* from, double most, element type, void* to, std::size_t count) noexcept {
+  auto* at = static_cast<std::byte*>(to);
+  if (type == element::f16) return narrow_to<half_format>(from, most, at, count);
+  if (type == element::bf16) return narrow_to<bfloat_format>(from, most, at, count);
+  for (std::size_t i = 0; i < count; i += 8) {
+    eight_doubles x;
+    cut(from + i, most, x);
+    const auto floats = __builtin_convertvector(x, eight_floats);
+    std::memcpy(at + 4 * i, &floats, sizeof floats);
+  }
+}
+SKILLBENCH_WIDE inline void round(double* values, double most, element type, std::size_t count) noexcept {
+  if (type == element::f16) return round_to<half_format>(values, most, count);
+  if (type == element::bf16) return round_to<bfloat_format>(values, most, count);
+  for (std::size_t i = 0; i < count; i += 8) {
+    eight_doubles x;
+    cut(values + i, most, x);
+    x = __builtin_convertvector(__builtin_convertvector(x, eight_floats), eight_doubles);
+    std::memcpy(values + i, &x, sizeof x);
   }
 }
 #undef SKILLBENCH_WIDE
