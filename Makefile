@@ -24,6 +24,7 @@ demo: build
 test: configure
 	@scripts/need page || test -z "$$CI"
 	@test -z "$$CI" || scripts/need slurm || true
+	@test -z "$$CI" || scripts/need bwrap || true
 	cmake --build $(BUILD) -j $(JOBS)
 	ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)
 

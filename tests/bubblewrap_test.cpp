@@ -122,3 +122,13 @@ TEST_CASE("bubblewrap: the CPU time and the end of who works are told") {
   const child_end how = within->stop();
   CHECK(how.signal == SIGXCPU);
 }
+
+TEST_CASE("bubblewrap: CPU time is known when who worked has ended") {
+  auto within = shell("i=0; while [ $i -lt 1500000 ]; do i=$((i+1)); done");
+  if (!within) return;
+  char byte = 0;
+  CHECK_FALSE(within->receive(&byte, 1, deadline::in(60)));
+  CHECK(within->wait(deadline::in(60)));
+  CHECK(within->cpu_seconds() > 0.1);  // less than it was: nobody saw its last
+  CHECK(within->stop().exit_code == 0);
+}

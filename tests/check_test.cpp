@@ -773,6 +773,36 @@ TEST_CASE("check: what the device cannot run is unjudged, not wrong") {
   }
 }
 
+TEST_CASE("check: a device that ends is told with the case that it ran") {
+  struct mortal final : fake_device {
+    using fake_device::fake_device;
+    std::vector<result<run_report>> run_some(
+        std::span<const job> asked) override {
+      std::vector<result<run_report>> all;
+      for (const job& each : asked) {
+        all.push_back(run(each));
+        if (!all.back()) break;
+      }
+      return all;
+    }
+  };
+  const auto right = right_but([](const job&, std::vector<double>&,
+                                  run_report&) {});
+  for (const reason why :
+       {reason::child_died, reason::child_timed_out, reason::io}) {
+    mortal on([&](const job& asked) -> result<run_report> {
+      if (asked.buffers[0].elements == 33 * 37 && asked.only_other_bits)
+        return fault{why, "it is gone"};
+      return right(asked);
+    });
+    const auto made = checked_on(on);
+    REQUIRE_FALSE(made.ok());
+    CHECK(made.error().why == why);
+    CHECK(has(made.error().what, "it is gone"));
+    CHECK(made.error().what.starts_with("case `odd") == (why != reason::io));
+  }
+}
+
 TEST_CASE("check: a case that fails decides beside one that is unjudged") {
   const auto wrong = right_but([](const job&, std::vector<double>& y,
                                   run_report&) { y[0] += 100; });

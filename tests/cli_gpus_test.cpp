@@ -115,7 +115,10 @@ TEST_CASE("gpus: a worker is shut in, and where the driver cannot live so it is 
     return on->gpu_isolation();
   };
   const std::string shut = now();
-  if (isolation_parts::filters_calls) CHECK(shut == "shut");
+  if (isolation_parts::filters_calls)
+    CHECK(shut == "shut");
+  else
+    MESSAGE("not checked: a sanitizer needs calls of its own");
   char path[] = "/tmp/skillbench_needed_XXXXXX";
   const int file = ::mkstemp(path);
   REQUIRE(file >= 0);

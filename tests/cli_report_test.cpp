@@ -50,6 +50,19 @@ TEST_CASE("cli/report: the verdict first, then the rungs") {
             "differs from itself by at most"));
 }
 
+TEST_CASE("cli/report: records that stand in several paths count once, and it is said") {
+  const folder here;
+  write(here, "a.jsonl", 27, 9, 30);
+  write(here, "b.jsonl", 3, 1, 30, " of b");
+  const ran once = run(here, "report a.jsonl b.jsonl --json");
+  CHECK_FALSE(has(once.trouble, "several paths"));
+  const ran told = run(here, "report a.jsonl b.jsonl a.jsonl --json");
+  CHECK(told.code == 0);
+  CHECK(has(told.trouble,
+            "records that stand in several paths count once: 60\n"));
+  CHECK(told.out == once.out);
+}
+
 TEST_CASE("cli/report: a gate decides the exit code") {
   const folder here;
   write(here, "a.jsonl", 27, 9, 30);

@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -56,6 +57,52 @@ finding at(code kind, int line, const char* test_case, const char* type) {
 }
 
 }  // namespace
+
+TEST_CASE("cli/run: what was asked about time and counters is in a sample's key") {
+  family norm;
+  norm.name = "norm";
+  const std::vector<family> known{norm};
+  sample of;
+  of.task = "norm";
+  of.output = "text";
+  const auto key = [&](const run_command& asked,
+                       const std::string& machine = "NVIDIA H100, CUDA 13.0") {
+    return key_for(of, machine, asked, known, nullptr);
+  };
+  const run_command plain;
+  run_command asked[9];
+  asked[1].hot = true;
+  asked[2].no_time = true;
+  asked[3].sustained = 1;
+  asked[4].sustained = 2.5;
+  asked[5].counters = true;
+  asked[6].tune = true;
+  asked[7].tune = true;
+  asked[7].tune_trials = 26;
+  asked[8].seed = 2;
+  std::set<std::string> all;
+  for (const run_command& each : asked) all.insert(key(each));
+  CHECK(all.size() == 9);
+  // What says nothing of the verdict is not.
+  run_command other = plain;
+  other.jobs = 7;
+  other.out = "elsewhere";
+  other.isolation = "strict";
+  other.tune_trials = 26;  // of no tuning
+  CHECK(key(other) == key(plain));
+
+  // Where nothing is timed, what was asked about time changes nothing.
+  const std::string machine = "PTX machine, CUDA 13.0";
+  all.clear();
+  for (const run_command& each : asked) all.insert(key(each, machine));
+  CHECK(all.size() == 5);
+  CHECK(key(asked[1], machine) == key(plain, machine));
+  CHECK(key(asked[2], machine) == key(plain, machine));
+  CHECK(key(asked[4], machine) == key(plain, machine));
+
+  of.task = "nobody's";
+  CHECK(key(plain).empty());
+}
 
 TEST_CASE("cli/summary: each outcome is counted on the rungs it reached") {
   rungs all;
@@ -234,7 +281,10 @@ TEST_CASE("cli/selftest: a file says what is to be found in it") {
   CHECK(made->outcome == "faults");
   CHECK(made->findings ==
         std::vector<std::string>{"out_of_bounds", "deadlock"});
+  CHECK(made->basic.empty());
+  CHECK_FALSE(made->leaks);
   CHECK(parse_expectation("# A title\n\n<!-- expect: outcome=correct -->"));
+  CHECK(parse_expectation("<!-- expect: outcome=wrong basic=leaks; why: a -->")->basic == "leaks");
   for (const char* text :
        {"", "no comment", "<!-- expect: outcome=correct", "<!-- expect: -->",
         "<!-- expect: finding=trap -->", "<!-- expect: outcome -->",

@@ -99,6 +99,7 @@ void behave(const std::string& how) {
   if (how == "asked to end") ::raise(SIGTERM);
   if (how == "killed") ::raise(SIGKILL);
   if (how == "hang") forever();
+  if (how == "wait") ::usleep(500'000);
   if (how == "spin")
     for (volatile std::uint64_t turns = 0;;) turns = turns + 1;
   if (how == "exit 0") ::_exit(0);
@@ -210,7 +211,8 @@ class fake_device final : public device {
     if (ptx.starts_with("//fake ")) behave(ptx.substr(7));
     return done{};
   }
-  // Every output is filled with the low byte of its seed.
+  // Every output is filled with the low byte of its seed. A buffer may be named
+  // after what to do.
   [[nodiscard]] result<run_report> run(const job& asked) override {
     run_report told;
     told.counted.warp_instructions = asked.seed;
@@ -220,6 +222,7 @@ class fake_device final : public device {
         told.outputs.push_back({static_cast<std::int64_t>(i), "x"});
         continue;
       }
+      if (each.name.starts_with("to ")) behave(each.name.substr(3));
       if (each.name == "beyond") {
         told.outputs.push_back({99, "x"});
         continue;

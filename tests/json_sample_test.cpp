@@ -76,7 +76,7 @@ TEST_CASE("json_sample: what is written reads back the same") {
   full.task = "t";
   full.draw = -3;
   full.pair = "p";
-  full.output = std::string("line\n\"quoted\"\0 \xc3\xa9", 19);
+  full.output = std::string("line\n\"quoted\"\0 \xc3\xa9", 17);
   full.input_tokens = 7;
   full.turns = 2;
   full.cost_usd = 0.25;

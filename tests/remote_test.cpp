@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 #include <memory>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -152,7 +153,9 @@ TEST_CASE("remote: a crash tells the signal, the request and the limits") {
   CHECK(has(crash.what, "was killed by SIGSEGV (invalid memory access)"));
   CHECK(has(crash.what, "30 s of CPU time"));
   CHECK(has(crash.what, "20 s of wall time"));
-  CHECK(has(crash.what, "4096 MiB of address space"));
+  CHECK(has(crash.what, child_process::limits_address_space
+                            ? ", 4096 MiB of address space"
+                            : ", no limit of address space"));
   CHECK(has(fatal("abort").what, "SIGABRT"));
 }
 
@@ -249,10 +252,43 @@ TEST_CASE("remote: several jobs are one request") {
   const std::vector<job> bad{output_job(1000, 'q'),
                              output_job(1000, 'q', "beyond")};
   const auto refused = on->run_some(bad);
-  REQUIRE(refused.size() == 1);
-  REQUIRE_FALSE(refused[0].ok());
-  CHECK(refused[0].error().why == reason::child_protocol);
+  REQUIRE(refused.size() == 2);
+  CHECK(refused[0].ok());
+  REQUIRE_FALSE(refused[1].ok());
+  CHECK(refused[1].error().why == reason::child_protocol);
   CHECK_FALSE(on->compile(fake("nothing")).ok());
+}
+
+TEST_CASE("remote: of several jobs the one that ends the worker is told") {
+  const std::vector<job> jobs{output_job(10, 'q'), output_job(10, 'r'),
+                              output_job(10, 's', "to crash"), output_job(10, 't')};
+  for (std::size_t first = 0; first < 3; ++first) {
+    const auto on = started();
+    const auto told = on->run_some(std::span(jobs).subspan(first));
+    REQUIRE(told.size() == 3 - first);
+    for (std::size_t i = 0; i + 1 < told.size(); ++i) {
+      REQUIRE(told[i].ok());
+      CHECK(told[i].value().outputs[0].bytes ==
+            std::string(40, static_cast<char>('q' + first + i)));
+    }
+    REQUIRE_FALSE(told.back().ok());
+    CHECK(told.back().error().why == reason::child_died);
+    CHECK(has(told.back().error().what, "at run"));
+    CHECK_FALSE(on->run(jobs[0]).ok());
+  }
+}
+
+TEST_CASE("remote: each of several jobs has the time of a job alone") {
+  remote_limits limits;
+  limits.run.wall_seconds = 2;
+  const auto on = started(limits);
+  std::vector<job> jobs(5, output_job(10, 'q', "to wait"));  // half a second each
+  jobs.push_back(output_job(10, 'q', "to hang"));
+  const auto told = on->run_some(jobs);
+  REQUIRE(told.size() == 6);
+  for (std::size_t i = 0; i < 5; ++i) CHECK(told[i].ok());
+  REQUIRE_FALSE(told[5].ok());
+  CHECK(told[5].error().why == reason::child_timed_out);
 }
 
 TEST_CASE("remote: ten megabytes of messages neither block nor come through") {
@@ -267,7 +303,10 @@ TEST_CASE("remote: ten megabytes of messages neither block nor come through") {
 }
 
 TEST_CASE("remote: memory ends at the limit, and the worker goes on") {
-  if (!child_process::limits_address_space) return;
+  if (!child_process::limits_address_space) {
+    MESSAGE("not run: a sanitizer's shadow memory needs its address space");
+    return;
+  }
   remote_limits limits;
   limits.process.address_space = 512 << 20;
   const auto on = started(limits);

@@ -83,6 +83,26 @@ TEST_CASE("tune_from: a journal has each tuning by itself, and not one's own") {
         std::string::npos);
 }
 
+TEST_CASE("tune_from: a trial of a journal that cannot be used is told") {
+  const folder in;
+  const std::string path = (in.path / "journal").string();
+  {
+    auto journal = tune_journal::open(path);
+    REQUIRE(journal.ok());
+    REQUIRE(journal.value()->keep("a", trial(32, 100)).ok());
+  }
+  std::ofstream(fs::path(path) / "records.jsonl", std::ios::app)
+      << store_line::sealed("{\"trial_of\":\"a\",\"outcome\":\"correct\"}") << '\n';
+  std::vector<fault> troubles;
+  const auto made = read_earlier_tunings(path, {}, troubles);
+  REQUIRE(made.ok());
+  REQUIRE(made.value().size() == 1);
+  CHECK(made.value()[0].trials.size() == 1);
+  REQUIRE(troubles.size() == 1);
+  CHECK(troubles[0].what.find("records.jsonl: a trial that cannot be used") !=
+        std::string::npos);
+}
+
 TEST_CASE("tune_from: our own T4 file comes back with its values and times") {
   const folder in;
   const std::vector<kernel_trial> all = {trial(32, 3e6), trial(64, 0)};

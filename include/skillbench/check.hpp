@@ -223,6 +223,12 @@ struct case_verdict {
          why == reason::too_large;
 }
 
+// After such a one there is no device any more.
+[[nodiscard]] constexpr bool ends_device(reason why) noexcept {
+  return why == reason::child_died || why == reason::child_timed_out ||
+         why == reason::child_protocol;
+}
+
 [[nodiscard]] inline std::int64_t written_by(const job& asked) {  // elements
   std::int64_t written = 0;
   for (const buffer& each : asked.buffers)
@@ -648,7 +654,11 @@ inline constexpr std::int64_t most_partial_elements = 4 << 20;
                                    ahead, seed, cache, schedules, threads)
                       : check_overflow(from, chosen, compiled, asked, *of, type,
                                        on, seed);
-    if (!judged) return judged.error();
+    if (!judged) {
+      const fault& why = judged.error();
+      if (!ends_device(why.why)) return why;
+      return fault{why.why, "case `" + of->name + "`: " + why.what};
+    }
     case_verdict& verdict = judged.value();
     const outcome reached = verdict.told.reached;
     if (verdict.unjudged) {

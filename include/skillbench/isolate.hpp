@@ -249,7 +249,8 @@ inline constexpr bool filters_calls = true;
   made.files = made.lacks.empty();
   const std::string calls = in::filters_calls
                                 ? in::filter().put_up()
-                                : "a sanitizer needs calls of its own";
+                                : "a sanitizer needs calls and memory of its own: no filter "
+                                  "of calls, no limit of address space";
   made.calls = calls.empty();
   if (!made.calls) made.lacks += (made.files ? "" : "; ") + calls;
   return made;

@@ -125,11 +125,11 @@ inline bool read_trial(reader& in, const value& from, journalled& into) {
   for (const kernel_trial& each : trials) {
     json one = json::object();
     one["configuration"] = json_text::setting_object(each.chosen);
-    const char* const objective = each.clock == trial_clock::measured ? "time"
+    const char* const told_as = each.clock == trial_clock::measured ? "time"
                                   : each.clock == trial_clock::predicted
                                       ? "predicted_time"
                                       : "stand_in_time";
-    one["objectives"] = json::array({objective});
+    one["objectives"] = json::array({told_as});
     one["times"] = {{"compilation_time", each.compile_seconds * 1e3},
                     {"validation", each.check_seconds * 1e3},
                     {"runtimes", json::array()}};
@@ -144,7 +144,7 @@ inline bool read_trial(reader& in, const value& from, journalled& into) {
     one["correctness"] = each.correct() ? 1 : 0;
     one["measurements"] = json::array();
     if (each.nanoseconds)
-      one["measurements"].push_back({{"name", objective},
+      one["measurements"].push_back({{"name", told_as},
                                      {"value", *each.nanoseconds / 1e6},
                                      {"unit", "ms"}});
     made["results"].push_back(std::move(one));

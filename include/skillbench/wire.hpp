@@ -49,7 +49,7 @@ enum class message : std::uint32_t {
   quit = 5,      // not answered
   trouble = 6,   // an answer: a fault
   time = 7,      // timing_request -> timing_report
-  run_some = 8,  // job_list -> run_list
+  run_some = 8,  // job_list -> a `run` for each that ran, and a run_end
   load_image = 9,  // code -> text: what was loaded
 };
 
@@ -240,13 +240,12 @@ struct job_list {
 template <typename A, like<job_list> T>
 void fields(A& with, T& it) { with(it.jobs); }
 
-// `last`: why the one after them was not run to its end.
-struct run_list {
-  std::vector<run_report> told;
+// `last`: why the one after those that were told of was not run to its end.
+struct run_end {
   std::optional<fault> last;
 };
-template <typename A, like<run_list> T>
-void fields(A& with, T& it) { with(it.told, it.last); }
+template <typename A, like<run_end> T>
+void fields(A& with, T& it) { with(it.last); }
 
 // A text on its own, and nothing at all.
 struct text {

@@ -88,37 +88,6 @@ class kept_outputs {
 // kernel that is wrong or slow is not run many times before anybody looks.
 inline constexpr std::uint64_t most_unseen_instructions = 50'000'000;
 
-[[nodiscard]] inline wire::run_list run_some(device& on,
-                                             const std::vector<job>& jobs,
-                                             kept_outputs& kept) {
-  wire::run_list made;
-  std::uint64_t instructions = 0;
-  for (const job& each : jobs) {
-    try {
-      auto told = on.run(each);
-      if (!told) {
-        made.last = told.error();
-        break;
-      }
-      kept.take_other_bits(each, told.value());
-      made.told.push_back(told.value());
-      kept.keep(each, std::move(told).value());
-    } catch (const std::bad_alloc&) {
-      if (made.told.empty()) throw;  // else it is asked for again, alone
-      break;
-    }
-    const run_report& seen = made.told.back();
-    instructions += seen.counted.warp_instructions;
-    if (instructions > most_unseen_instructions || on.finished() ||
-        std::any_of(seen.findings.begin(), seen.findings.end(),
-                    [](const finding& one) {
-                      return one.weight == severity::fails;
-                    }))
-      break;
-  }
-  return made;
-}
-
 struct answer {
   wire::message kind = wire::message::trouble;
   std::string payload;
@@ -134,9 +103,53 @@ template <typename T>
   return {wire::message::trouble, wire::encode(made.error())};
 }
 
+[[nodiscard]] inline result<done> send_answer(int to, const answer& it) {
+  return wire::send_frame(it.kind, it.payload, [&](std::string_view bytes) {
+    return write_all(to, bytes);
+  });
+}
+
+// Tells of each job as soon as it has run, so that the other end knows which one
+// ended this process; what it returns is sent after them.
+[[nodiscard]] inline answer run_some(device& on, const std::vector<job>& jobs,
+                                     kept_outputs& kept, int answers_fd) {
+  wire::run_end end;
+  std::uint64_t instructions = 0;
+  for (const job& each : jobs) {
+    answer one;
+    bool enough = false;
+    try {
+      auto told = on.run(each);
+      if (!told) {
+        end.last = told.error();
+        break;
+      }
+      kept.take_other_bits(each, told.value());
+      const run_report& seen = told.value();
+      one = said(wire::message::run, told);
+      instructions += seen.counted.warp_instructions;
+      enough = instructions > most_unseen_instructions || on.finished() ||
+               std::any_of(seen.findings.begin(), seen.findings.end(),
+                           [](const finding& found) {
+                             return found.weight == severity::fails;
+                           });
+      kept.keep(each, std::move(told).value());
+    } catch (const std::bad_alloc&) {
+      if (&each == &jobs.front()) throw;  // else it is asked for again, alone
+      break;
+    }
+    if (const auto sent = send_answer(answers_fd, one); !sent) {
+      end.last = sent.error();
+      break;
+    }
+    if (enough) break;
+  }
+  return said(wire::message::run_some, result<wire::run_end>(end));
+}
+
 [[nodiscard]] inline answer answer_to(device& on, const wire::frame& asked,
                                       const std::string& isolation,
-                                      kept_outputs& kept) {
+                                      kept_outputs& kept, int answers_fd) {
   switch (asked.kind) {
     case wire::message::greeting:
       return said(asked.kind,
@@ -177,8 +190,7 @@ template <typename T>
     case wire::message::run_some: {
       const auto wanted = wire::decode<wire::job_list>(asked.payload());
       if (!wanted) return said<done>(asked.kind, wanted.error());
-      return {asked.kind,
-              wire::encode(run_some(on, wanted.value().jobs, kept))};
+      return run_some(on, wanted.value().jobs, kept, answers_fd);
     }
     case wire::message::time: {
       const auto wanted = wire::decode<timing_request>(asked.payload());
@@ -209,7 +221,7 @@ template <typename T>
           wire::most_frame_bytes);
       if (!asked) return began ? 1 : 0;
       if (asked.value().kind == wire::message::quit) return 0;
-      reply = in::answer_to(on, asked.value(), isolation, kept);
+      reply = in::answer_to(on, asked.value(), isolation, kept, answers_fd);
       if (reply.payload.size() > wire::most_frame_bytes)
         reply = in::trouble(reason::too_large,
                             "the answer is longer than a frame may be");
@@ -221,11 +233,7 @@ template <typename T>
                           std::string("the worker met an exception: ") +
                               problem.what());
     }
-    const auto sent = wire::send_frame(
-        reply.kind, reply.payload, [&](std::string_view bytes) {
-          return in::write_all(answers_fd, bytes);
-        });
-    if (!sent) return 1;
+    if (!in::send_answer(answers_fd, reply)) return 1;
     if (on.finished()) return 0;
   }
 }

@@ -6,6 +6,8 @@
 // Files   kernels/<family>/right/*.md and wrong/*.md. One of the first lines is
 //         <!-- expect: outcome=faults finding=out_of_bounds; why: ... -->
 //         `finding` may stand several times; each must be among those found.
+//         `basic=OUTCOME` or `basic=leaks` says how it ends where a worker can read
+//         other people's files.
 //         A family's h100.cu must be correct, with no finding that fails.
 
 #include <algorithm>
@@ -34,6 +36,8 @@ struct expectation {
   std::string outcome;
   std::vector<std::string> findings;
   std::string why;
+  std::string basic = {};  // an outcome, or "leaks"; "": as elsewhere
+  bool leaks = false;  // what it should not see is to be in its record
 };
 
 // From the text of a file; none if its first lines do not say.
@@ -68,6 +72,8 @@ struct expectation {
       made.outcome = value;
     else if (word.starts_with("finding="))
       made.findings.push_back(value);
+    else if (word.starts_with("basic="))
+      made.basic = value;
     else
       return std::nullopt;
   }
@@ -163,12 +169,12 @@ struct selftest_file {
   return found;
 }
 
-// Judges the files and holds each record against what its file says. `wrong_too`
-// may say of a record what else is not as it should be.
+// Judges the files and holds each record against what its file says. `leaked` says
+// of a record what secret it holds.
 [[nodiscard]] inline exit_code judge_expected(
     const std::vector<selftest_file>& files, const selftest_command& asked,
     const std::vector<family>& known, stream& out, stream& trouble,
-    const std::function<std::string(const record&)>& wrong_too = {}) {
+    const std::function<std::string(const record&)>& leaked = {}) {
   const auto complain = [&](const std::string& what) {
     trouble.line("skillbench: " + printable(what));
   };
@@ -183,7 +189,7 @@ struct selftest_file {
   for (const selftest_file& each : files) samples.push_back(each.given);
   table all({"file", "expected", "judged", ""});
   std::vector<std::string> differences;
-  std::size_t at = 0, faults = 0;
+  std::size_t at = 0, faults = 0, leaks = 0;
   progress_line line(trouble);
 
   campaign_plan how;
@@ -199,9 +205,16 @@ struct selftest_file {
     const expectation& wanted = files[at++].wanted;
     if (!one) ++faults;
     std::string how_so = one ? differs(wanted, one.value()) : one.error().what;
-    if (one && wrong_too && how_so.empty()) how_so = wrong_too(one.value());
-    all.add({of.id, wanted.outcome,
-             one ? std::string(name(one.value().what)) : "not tried",
+    const std::string leak = one && leaked ? leaked(one.value()) : "";
+    if (!leak.empty()) ++leaks;
+    if (!leak.empty() && !wanted.leaks)
+      how_so = leak;
+    else if (one && leak.empty() && wanted.leaks && how_so.empty())
+      how_so = "its record holds nothing that it should not see";
+    all.add({of.id, wanted.outcome + (wanted.leaks ? ", leaks" : ""),
+             one ? std::string(name(one.value().what)) +
+                       (leak.empty() ? "" : ", leaks")
+                 : "not tried",
              how_so.empty() ? "as expected" : "DIFFERS"});
     if (!how_so.empty()) differences.push_back(of.id + ": " + how_so);
     return done{};
@@ -225,7 +238,8 @@ struct selftest_file {
                                                    : exit_code::broken;
   }
   out.line(fmt::format("\n{} of {} as expected",
-                       samples.size() - differences.size(), samples.size()));
+                       samples.size() - differences.size(), samples.size()) +
+           (leaks > 0 ? fmt::format("; {} leaked", leaks) : ""));
   if (faults > 0) return exit_code::broken;
   return differences.empty() ? exit_code::fine : exit_code::differs;
 }

@@ -142,30 +142,21 @@ class remote final : public device {
       if (!jobs.empty()) all.push_back(run(jobs.front()));
       return all;
     }
-    std::uint64_t most = 0;
-    for (const job& each : jobs)
-      most = std::min(most + most_of(each), wire::most_frame_bytes);
-    auto told = ask<wire::run_list>(
-        wire::message::run_some, "run",
-        wire::encode(wire::job_list{{jobs.begin(), jobs.end()}}), limits_.run,
-        most);
-    if (!told) {
-      all.push_back(told.error());
+    if (const auto sent = send(
+            wire::message::run_some, "run",
+            wire::encode(wire::job_list{{jobs.begin(), jobs.end()}}),
+            limits_.run, deadline::in(limits_.run.wall_seconds));
+        !sent) {
+      all.push_back(sent.error());
       return all;
     }
-    wire::run_list& list = told.value();
-    const std::size_t count = list.told.size() + (list.last ? 1 : 0);
-    std::optional<std::string> wrong;
-    if (count == 0 || count > jobs.size())
-      wrong = "its answer has another number of runs than was asked";
-    for (std::size_t i = 0; !wrong && i < list.told.size(); ++i)
-      wrong = misfit(jobs[i], list.told[i]);
-    if (wrong) {
-      all.push_back(ended(reason::child_protocol, "run", *wrong));
-      return all;
+    // Each is told of as soon as it has run, so who ends the worker is the one
+    // after those, and each has the limits that it would have alone.
+    for (bool more = true; more;) {
+      process_.allow_cpu(limits_.run.cpu_seconds);
+      auto told = next_of(jobs, all.size(), more);
+      if (told) all.push_back(std::move(*told));
     }
-    for (run_report& each : list.told) all.push_back(std::move(each));
-    if (list.last) all.push_back(*list.last);
     return all;
   }
 
@@ -272,43 +263,97 @@ class remote final : public device {
         limits_(limits),
         program_(std::move(program)) {}
 
-  template <typename T>
-  [[nodiscard]] result<T> ask(wire::message kind, const char* stage,
-                              const std::string& payload,
-                              const request_limits& limit,
-                              std::uint64_t most) {
+  [[nodiscard]] result<done> send(wire::message kind, const char* stage,
+                                  const std::string& payload,
+                                  const request_limits& limit,
+                                  const deadline& until) {
     if (ended_) return *ended_;
     if (payload.size() > wire::most_frame_bytes)
       return fault{reason::too_large, std::string("the request to ") + stage +
                                           " is longer than a message may be"};
     process_.allow_cpu(limit.cpu_seconds);
-    const deadline until = deadline::in(limit.wall_seconds);
     const auto sent = wire::send_frame(
         kind, payload, [&](std::string_view bytes) {
           return process_.send(bytes, until);
         });
     if (!sent) return ended(sent.error().why, stage, sent.error().what, limit);
+    return sent;
+  }
+
+  [[nodiscard]] result<wire::frame> receive(const char* stage,
+                                            const request_limits& limit,
+                                            const deadline& until,
+                                            std::uint64_t most) {
     auto got = wire::receive_frame(
         [&](char* into, std::size_t size) {
           return process_.receive(into, size, until);
         },
         most);
     if (!got) return ended(got.error().why, stage, got.error().what, limit);
+    return got;
+  }
 
-    const wire::frame& answer = got.value();
-    if (answer.kind == wire::message::trouble) {
-      auto told = wire::decode<wire::refusal>(answer.payload());
+  // The answer to `kind`, or the fault that came instead.
+  template <typename T>
+  [[nodiscard]] result<T> answer_in(const wire::frame& got, wire::message kind,
+                                    const char* stage,
+                                    const request_limits& limit) {
+    if (got.kind == wire::message::trouble) {
+      auto told = wire::decode<wire::refusal>(got.payload());
       if (!told)
         return ended(told.error().why, stage, told.error().what, limit);
       return std::move(told).value().held;
     }
-    if (answer.kind != kind)
+    if (got.kind != kind)
       return ended(reason::child_protocol, stage,
                    "its answer is of another kind than the request", limit);
-    auto made = wire::decode<T>(answer.payload());
+    auto made = wire::decode<T>(got.payload());
     if (!made)
       return ended(made.error().why, stage, made.error().what, limit);
     return made;
+  }
+
+  template <typename T>
+  [[nodiscard]] result<T> ask(wire::message kind, const char* stage,
+                              const std::string& payload,
+                              const request_limits& limit,
+                              std::uint64_t most) {
+    const deadline until = deadline::in(limit.wall_seconds);
+    const auto sent = send(kind, stage, payload, limit, until);
+    if (!sent) return sent.error();
+    const auto got = receive(stage, limit, until, most);
+    if (!got) return got.error();
+    return answer_in<T>(got.value(), kind, stage, limit);
+  }
+
+  // What is told of jobs[at], or nothing after the last one; `more`: whether the
+  // worker goes on after it.
+  [[nodiscard]] std::optional<result<run_report>> next_of(
+      std::span<const job> jobs, std::size_t at, bool& more) {
+    const request_limits& limit = limits_.run;
+    more = false;
+    const auto got = receive("run", limit, deadline::in(limit.wall_seconds),
+                             at < jobs.size() ? most_of(jobs[at]) : most_text);
+    if (!got) return got.error();
+    const wire::frame& frame = got.value();
+    if (frame.kind == wire::message::run_some) {
+      auto end = answer_in<wire::run_end>(frame, frame.kind, "run", limit);
+      if (!end) return end.error();
+      if (at == 0 && !end.value().last)
+        return ended(reason::child_protocol, "run",
+                     "its answer tells of no run", limit);
+      if (end.value().last) return *end.value().last;
+      return std::nullopt;
+    }
+    if (at == jobs.size())
+      return ended(reason::child_protocol, "run",
+                   "it tells of more runs than were asked for", limit);
+    auto told = answer_in<run_report>(frame, wire::message::run, "run", limit);
+    if (!told) return told;
+    if (const auto wrong = misfit(jobs[at], told.value()))
+      return ended(reason::child_protocol, "run", *wrong, limit);
+    more = true;
+    return told;
   }
 
   // Ends the process, if it has not ended, and says why no more can be asked.
@@ -359,7 +404,9 @@ class remote final : public device {
     if (limit.cpu_seconds > 0)
       text += ", " + std::to_string(limit.cpu_seconds) + " s of CPU time";
     if (const std::uint64_t bytes = limits_.process.address_space; bytes > 0)
-      text += ", " + std::to_string(bytes >> 20) + " MiB of address space";
+      text += child_process::limits_address_space
+                  ? ", " + std::to_string(bytes >> 20) + " MiB of address space"
+                  : ", no limit of address space (a sanitizer)";
     return text;
   }
 
