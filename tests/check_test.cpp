@@ -801,6 +801,20 @@ TEST_CASE("check: a device that ends is told with the case that it ran") {
     CHECK(has(made.error().what, "it is gone"));
     CHECK(made.error().what.starts_with("case `odd") == (why != reason::io));
   }
+  // What was found wrong before stays found.
+  mortal on([&](const job& asked) -> result<run_report> {
+    if (asked.buffers[0].elements == 33 * 37) return fault{reason::child_died, "it is gone"};
+    auto told = right(asked);
+    if (told) for (char& byte : told.value().outputs[0].bytes) byte = 0x40;
+    return told;
+  });
+  const auto made = checked_on(on);
+  REQUIRE(made.ok());
+  CHECK(made.value().reached == outcome::wrong);
+  CHECK(has(made.value().findings.at(0).what, "expected"));
+  CHECK(made.value().not_run > 0);
+  REQUIRE(made.value().unjudged_why.has_value());
+  CHECK(made.value().unjudged_why->starts_with("case `odd"));
 }
 
 TEST_CASE("check: a case that fails decides beside one that is unjudged") {

@@ -163,6 +163,16 @@ TEST_CASE("race: different values by lanes of one instruction") {
   const auto gaps = race(run_shared(apart + "@%p0 st.shared.u32 [%r21], %r1;" + done));
   REQUIRE(gaps.has_value());
   CHECK(has(gaps->what, "thread (0, 0, 0) of CTA (0, 0, 0) and thread (16, 0, 0) write different values to shared memory at 0x0"));
+  // Bytes, a part of a register, a generic address.
+  const std::string byte = first_warp + "and.b32 %r20, %r1, 15; shl.b32 %r20, %r20, 4; mov.u32 %r21, tile; add.u32 %r21, %r21, %r20; cvt.u16.u32 %rs1, %r1;\n";
+  CHECK(race(run_shared(byte + "@%p0 st.shared.u8 [%r21], %rs1;" + done)).has_value());
+  CHECK(race(run_shared(byte + "@%p0 st.shared.u16 [%r21], %rs1;" + done)).has_value());
+  CHECK(race(run_shared(byte + "@%p0 st.shared.u8 [%r21], %r1;" + done)).has_value());
+  silent(run_shared(byte + "mov.u32 %r22, 256; mul.lo.u32 %r22, %r22, %r1; @%p0 st.shared.u8 [%r21], %r22;" + done));  // whose low bytes are all 0
+  const auto generic = race(run_shared(apart + "cvt.u64.u32 %rd5, %r21; cvta.shared.u64 %rd4, %rd5; @%p0 st.u32 [%rd4], %r1;" + done));
+  REQUIRE(generic.has_value());
+  CHECK(has(generic->what, "write different values to shared memory at 0x0 with one instruction"));
+
   const std::string falling = first_warp + "mov.u32 %r21, tile; mov.u32 %r22, 31; sub.u32 %r20, %r22, %r1; shl.b32 %r20, %r20, 2; add.u32 %r21, %r21, %r20;\n";
   silent(run_shared(falling + "@%p0 st.shared.u32 [%r21], %r1;" + done));
   const std::string far = "and.b32 %r20, %r1, 15; mul.lo.u32 %r20, %r20, 32768; mul.wide.u32 %rd4, %r20, 4; add.s64 %rd4, %p_0, %rd4;\n";

@@ -11,6 +11,8 @@
 #include <limits>
 #include <random>
 
+#include <skillbench/ptx/warpgroup.hpp>
+
 #include "ptx_launch.hpp"
 #include "ptx_soft.hpp"
 
@@ -463,6 +465,21 @@ TEST_CASE("warpgroup: what is in flight is not touched before the wait") {
   CHECK(finding(from_registers + "add.u32 %r9, %a3, 1;\n", commit + wait) == "");
   // Accumulators that go into another product before the wait.
   CHECK(has(finding(small() + "mov.b64 %rd11, " + std::to_string(descriptor(4096, 128, 256, 0)) + "; wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16 {%e0,%e1,%e2,%e3}, " + two + ", %rd11, %p2, 1, 1, 0;\n", commit + wait), "multiplies accumulators"));
+}
+
+TEST_CASE("warpgroup: however many operations are in flight, what they read is known") {
+  skillbench::ptx::wgmma_reads all;
+  all.start(4096, 1);
+  for (int i = 0; i < 65536; ++i) {
+    all.reach(1024, 1040, 1);
+    ++all.count[64];
+  }
+  CHECK(all.any_near(1030, 4));
+  CHECK(all.reads(1036, 4));
+  CHECK_FALSE(all.reads(1040, 4));
+  CHECK_FALSE(all.any_near(1020, 4));
+  for (int i = 0; i < 65536; ++i) all.reach(1024, 1040, ~0u);
+  CHECK_FALSE(all.any_near(1030, 4));
 }
 
 TEST_CASE("warpgroup: an operand races with the stores of other warps, at both ends of the time") {

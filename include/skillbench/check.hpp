@@ -657,7 +657,12 @@ inline constexpr std::int64_t most_partial_elements = 4 << 20;
     if (!judged) {
       const fault& why = judged.error();
       if (!ends_device(why.why)) return why;
-      return fault{why.why, "case `" + of->name + "`: " + why.what};
+      // What was told of the cases before it stands.
+      fault told{why.why, "case `" + of->name + "`: " + why.what};
+      if (failed == 0) return told;
+      if (!made.unjudged_why) made.unjudged_why = told.what;
+      made.not_run += todo.size() - i;
+      break;
     }
     case_verdict& verdict = judged.value();
     const outcome reached = verdict.told.reached;

@@ -335,7 +335,15 @@ inline void judge_vendor(vendor_timing& told, const family& asked, const test_ca
     made.findings.push_back(std::move(each));
   };
   for (finding& each : report.findings) tell(std::move(each));
-  if (!made.findings.empty()) return not_done("a timed call went wrong");
+  // What was not judged, because the candidate was not, has no time.
+  const auto not_done_beside = [&](std::string why) {
+    if (made.told.vendor && made.told.vendor->why_not.empty()) {
+      made.told.vendor->samples.clear();
+      made.told.vendor->why_not = "the candidate was not timed: " + why;
+    }
+    return not_done(std::move(why));
+  };
+  if (!made.findings.empty()) return not_done_beside("a timed call went wrong");
 
   if (const auto value = asked.operations.evaluate(known)) made.told.operations = static_cast<double>(value.value());
   const traffic moved = traffic_of(request.candidate.sets.front());
@@ -347,16 +355,16 @@ inline void judge_vendor(vendor_timing& told, const family& asked, const test_ca
   // Which rows are looked at is drawn now that the calls are over.
   const std::uint64_t drawn = mix(seed, "rows of timed calls");
   auto seen_right = judge_calls(asked, of, type, ours_seed, drawn, suspects, request.candidate.sets, report.outputs, request.afterwards, report.afterwards);
-  if (!seen_right) return not_done(seen_right.error().what);
+  if (!seen_right) return not_done_beside(seen_right.error().what);
   made.told.compared = seen_right.value().compared;
   made.told.verified_rows = seen_right.value().verified_rows;
   if (seen_right.value().wrong) {
     seen_right.value().wrong->what.insert(0, "in a timed call: ");
     tell(std::move(*seen_right.value().wrong));
-    return not_done("the output of a timed call is wrong");
+    return not_done_beside("the output of a timed call is wrong");
   }
   if (report.not_kept > 0)
-    return not_done(std::to_string(report.not_kept) + " timed calls left other bits than those that were held to the reference");
+    return not_done_beside(std::to_string(report.not_kept) + " timed calls left other bits than those that were held to the reference");
   if (request.vendor && made.told.vendor) judge_vendor(*made.told.vendor, asked, of, type, ours_seed, drawn, suspects, request, report);
 
   const centre seen = candidate_time(made.told);

@@ -14,6 +14,7 @@
 //         of the sum is nobody's output and still has to be there: without it
 //         cuDNN 9.19 does not know the graph for attention.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -53,7 +54,9 @@ class builder {
 
   // A buffer of the job, from an element on.
   std::int64_t buffer(const std::string& name, element type, const extents& of, const extents& strides, std::int64_t first = 0) {
-    const std::int64_t at = tensor(data_of(type), of, strides, false, false);
+    // A buffer lies at a multiple of 16 bytes, an element within it less well.
+    const auto within = static_cast<std::int64_t>(size_of(type)) * first;
+    const std::int64_t at = tensor(data_of(type), of, strides, false, false, within == 0 ? 16 : std::min<std::int64_t>(16, within & -within));
     made_.tensors.push_back({at + 1, name, first, 0, false});
     return at;
   }
@@ -104,9 +107,8 @@ class builder {
     return static_cast<std::int64_t>(made_.descriptors.size()) - 1;
   }
   void operation(n::descriptor kind, std::vector<vendor_attribute> attributes) { operations_.push_back(put(kind, std::move(attributes))); }
-  std::int64_t tensor(n::data type, const extents& of, const extents& strides, bool inside, bool value) {
+  std::int64_t tensor(n::data type, const extents& of, const extents& strides, bool inside, bool value, std::int64_t alignment = 16) {
     const auto id = static_cast<std::int64_t>(made_.descriptors.size()) + 1;
-    constexpr std::int64_t alignment = 16;
     return put(n::tensor, {{n::tensor_type, n::data_type, {type}},
                            {n::tensor_extents, n::int64, of},
                            {n::tensor_strides, n::int64, strides},

@@ -204,6 +204,7 @@ inline void reference(const case_inputs& given, std::string_view,
     const std::int64_t head = (out.first + row) / q_len;
     const std::int64_t query = (out.first + row) % q_len;
     if (head != kept.head) {
+      kept.head = -1;  // should one of the two not come about
       tensor.resize(keys * d);
       given.read("k", head * kv_len * dim, tensor);
       kept.k = by_rows(tensor, keys, d);

@@ -886,7 +886,7 @@ class cta_races {
 
 // Lanes that store different values to one place with one instruction.
 inline void check_lanes(warp& w, const op& o, const std::uint64_t* at, lane_mask lanes, bool shared) {
-  if (o.access != access_kind::store || o.order != memory_order::weak || o.width != o.unit) return;
+  if (o.access != access_kind::store || o.order != memory_order::weak) return;
   for (lane_mask left = lanes & (lanes - 1); left; left &= left - 1) {
     const int l = std::countr_zero(left);
     int first = std::countr_zero(lanes);
@@ -894,13 +894,13 @@ inline void check_lanes(warp& w, const op& o, const std::uint64_t* at, lane_mask
     if (first == l) continue;
     for (unsigned i = 0; i < o.vector; ++i) {
       const std::byte* from = w.file + o.s[i + 1].offset;
-      if (std::memcmp(from + static_cast<std::size_t>(l) * o.width, from + static_cast<std::size_t>(first) * o.width, o.width) == 0) continue;
+      if (std::memcmp(from + static_cast<std::size_t>(l) * o.width, from + static_cast<std::size_t>(first) * o.width, o.unit) == 0) continue;
       if (!w.launch->seen->first(w.pc, code::race)) return;
       const whereabouts where = shared ? whereabouts{} : locate(*w.launch->global, at[l], std::uint64_t{o.unit} * o.vector);
       finding f = finding_at(*w.launch, w.pc, code::race,
                              thread_words(w, first) + " and " + cta_races::thread_of(*w.launch, w.number, static_cast<std::uint32_t>(l)) +
                                  " write different values to " +
-                                 (shared ? "shared memory at " + hex(at[l]) : "element " + std::to_string(where.index.value_or(0)) + " of " + where.tensor) +
+                                 (shared ? "shared memory at " + hex(at[l] - (o.where == space::generic ? shared_window : 0)) : "element " + std::to_string(where.index.value_or(0)) + " of " + where.tensor) +
                                  " with one instruction (" + line_words(*w.launch, w.pc) + "): which one stays is not defined");
       f.tensor = where.tensor;
       f.index = where.index;

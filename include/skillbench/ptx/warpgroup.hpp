@@ -75,8 +75,8 @@ struct wgmma_meeting {
 // again for each warp.
 struct wgmma_reads {
   static constexpr unsigned stretch_bits = 10;
-  std::vector<std::uint16_t> count;    // of pieces in flight, for each 16 bytes
-  std::vector<std::uint16_t> near;     // of those and of operands in flight, for each stretch that they reach over
+  std::vector<std::uint32_t> count;    // of pieces in flight, for each 16 bytes
+  std::vector<std::uint32_t> near;     // of those and of operands in flight, for each stretch that they reach over
   std::vector<std::uint64_t> changed;  // the change that was the last one, for each stretch
   std::uint64_t changes = 0;
   std::uint64_t cta = 0;               // of those of a machine, as they began
@@ -108,9 +108,9 @@ struct wgmma_reads {
     return last <= then;
   }
 
-  // One more operand in flight, or one less.
-  void reach(std::uint32_t low, std::uint32_t high, int by) noexcept {
-    for (std::uint32_t i = low >> stretch_bits; i <= (high - 1) >> stretch_bits; ++i) near[i] = static_cast<std::uint16_t>(near[i] + by);
+  // One more operand in flight (1), or one less (~0u).
+  void reach(std::uint32_t low, std::uint32_t high, std::uint32_t by) noexcept {
+    for (std::uint32_t i = low >> stretch_bits; i <= (high - 1) >> stretch_bits; ++i) near[i] += by;
   }
   [[nodiscard]] bool any_near(std::uint64_t at, std::uint64_t bytes) const noexcept {
     if (near.empty()) return false;

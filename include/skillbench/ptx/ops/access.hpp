@@ -285,6 +285,14 @@ struct run_of_memory {
   return false;
 }
 
+// For races: lanes that store to one place, where stores go lane by lane.
+inline void look_at_lanes(warp& w, const op& o, const lane_addresses& a, unsigned bytes) {
+  const std::uint64_t lead = a.at[std::countr_zero(a.active)];
+  const bool generic = o.where == space::generic, shared = o.where == space::shared || (generic && lead >= shared_window && lead < local_window);
+  const bool watched = shared ? w.shared_races != nullptr : (generic || o.where == space::global) && w.races && w.launch->global->owner(lead);
+  if (watched && share_a_place(a.at, a.active, bytes)) check_lanes(w, o, a.at, a.active, shared);
+}
+
 // The accesses of one_run, for races.
 inline void note_load(warp& w, const op& o, const lane_addresses& a, const run_of_memory& run, unsigned bytes) {
   const bool dense = is_dense(a, bytes);
@@ -428,9 +436,7 @@ void run_store(warp& w, const op& o, lane_mask active) {
     }
     return;
   }
-  const std::uint64_t lead = a.at[std::countr_zero(a.active)];
-  const bool shared = o.where == space::shared;
-  if ((shared ? w.shared_races != nullptr : w.races && w.launch->global->owner(lead)) && share_a_place(a.at, a.active, bytes)) check_lanes(w, o, a.at, a.active, shared);
+  look_at_lanes(w, o, a, bytes);
   for (int l = 0; l < warp_lanes; ++l) {
     if (!((a.active >> l) & 1u)) continue;
     const cell c = resolve(w, l, a.at[l], bytes, true, o.where);
@@ -483,6 +489,7 @@ inline void run_store_wide(warp& w, const op& o, lane_mask active) {
   if (!a.active) return;
   const unsigned bytes = unsigned{o.unit} * o.vector;
   count_request(w, o, a, bytes, access_kind::store);
+  look_at_lanes(w, o, a, bytes);
   for (int l = 0; l < warp_lanes; ++l) {
     if (!((a.active >> l) & 1u)) continue;
     const cell c = resolve(w, l, a.at[l], bytes, true, o.where);

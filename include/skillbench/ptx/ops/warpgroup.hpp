@@ -241,7 +241,7 @@ inline bool take_part(warp& w, kept_operand& k) {
 inline void let_go(warp& w, const wgmma_flight::operand& m) {
   const std::uint32_t* const places = w.flight.places.data() + m.first;
   wgmma_reads& of = w.shared->matrices;
-  of.reach(m.low, m.high, -1);
+  of.reach(m.low, m.high, ~0u);
   if (!w.shared_races) return;
   const kept_operand& k = w.launch->kept->operand_of(m.descriptor, m.form);
   const bool same = k.descriptor == m.descriptor && k.form == m.form;
@@ -669,7 +669,7 @@ inline void run_wgmma_wait(warp& w, const op& o, lane_mask active) {
   while (f.first_piece < f.pieces.size() && f.pieces[f.first_piece].group <= f.done) {
     const std::uint32_t index = f.pieces[f.first_piece++].index;
     --w.shared->matrices.count[index];
-    w.shared->matrices.reach(16 * index, 16 * index + 16, -1);
+    w.shared->matrices.reach(16 * index, 16 * index + 16, ~0u);
     if (w.shared_races) w.shared_races->shared_lane(w, 0, 16ull * index, 16, false);
   }
   while (f.first_operand < f.operands.size() && f.operands[f.first_operand].group <= f.done) let_go(w, f.operands[f.first_operand++]);
