@@ -323,7 +323,7 @@ function Timings({ all }) {
   const library = all.some((t) => t.vendor);
   const micro = (c) => (c ? `${(c.median / 1000).toFixed(1)} (${(c.low / 1000).toFixed(1)} to ${(c.high / 1000).toFixed(1)})` : "");
   return html`<h3>Times</h3><div class="scroll"><table><caption>Median of a call in microseconds with its 95% interval; share of the rate on paper that binds.</caption>
-    <thead><tr><th>case</th><th>type</th><th>caches</th><th>timer</th><th class="number">candidate</th><th class="number">baseline</th>${library && html`<th class="number">vendor</th>`}<th class="number">share of the roof</th></tr></thead>
+    <thead><tr><th>case</th><th>type</th><th>caches</th><th>timer</th><th class="number">candidate</th><th class="number">baseline</th>${library && html`<th>vendor</th>`}<th class="number">share of the roof</th></tr></thead>
     <tbody>${all.map((t) => html`<tr><td>${t.case}</td><td>${t.element_type}</td><td>${t.caches}</td><td>${t.not_measured ?? (t.timer ?? "") + (t.stand_in ? ", of a stand-in: no measurement" : "")}</td>
       <td class="number">${micro(t.candidate)}</td><td class="number">${micro(t.baseline_time)}</td>${library && html`<td>${t.vendor ? `${micro(t.vendor.time)} ${t.vendor.name}${t.vendor.not_measured ? `: not measured: ${t.vendor.not_measured}` : ""}` : ""}</td>`}
       <td class="number">${t.roofline ? `${Math.round(100 * t.roofline.share)}% (${t.roofline.bound})` : ""}</td></tr>`)}</tbody></table></div>`;
