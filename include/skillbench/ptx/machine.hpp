@@ -424,6 +424,8 @@ class machine {
       }
       w.fragments[pick].pc = pc;
       turn(c, w, pick, o, active);
+      // Native code would go on to the next barrier before anybody looked.
+      state_.stop |= seen_->enough();
       return;
     }
     w.fragments[pick].pc = pc;
