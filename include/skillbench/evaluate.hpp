@@ -97,8 +97,7 @@ class stopwatch {
 // do, and a child that is gone. The kernel ran on our machine, so a crash or a
 // hang of that machine is ours.
 [[nodiscard]] inline bool is_run_limit(reason why) noexcept {
-  return leaves_unjudged(why) || why == reason::child_died ||
-         why == reason::child_timed_out || why == reason::child_protocol;
+  return leaves_unjudged(why) || ends_device(why);
 }
 
 // Faults while a source is compiled that are the source's doing.

@@ -127,6 +127,15 @@ inline bool read(reader& in, const value& from, timed_sample& into) {
          read_maybe(in, from, "held_back", into.reasons);
 }
 
+inline bool read_samples(reader& in, const value& from, std::vector<timed_sample>& into) {
+  const value* const samples = from.find("samples");
+  if (is_absent(samples)) return true;
+  if (!in.array(*samples, "an array", 0, any_length)) return false;
+  for (const value& one : samples->items)
+    if (!read(in, one, into.emplace_back())) return false;
+  return true;
+}
+
 inline bool read(reader& in, const value& from, vendor_timing& into) {
   if (!in.object(from, "the timing of a library") || !read_text(in, from, "name", into.name, any_length) || !read_text(in, from, "not_measured", into.why_not, any_length) ||
       !read_text(in, from, "timer", into.timer, any_length) || !read_text(in, from, "stopped", into.stopped, any_length) ||
@@ -134,12 +143,7 @@ inline bool read(reader& in, const value& from, vendor_timing& into) {
     return false;
   if (const value* const compared = from.find("compared"); !is_absent(compared) && !read_count(in, from, "compared", into.compared)) return false;
   if (const value* const differ = from.find("timers_disagree"); !is_absent(differ) && !read_count(in, from, "timers_disagree", into.disagreements)) return false;
-  const value* const samples = from.find("samples");
-  if (is_absent(samples)) return true;
-  if (!in.array(*samples, "an array", 0, any_length)) return false;
-  for (const value& one : samples->items)
-    if (!read(in, one, into.samples.emplace_back())) return false;
-  return true;
+  return read_samples(in, from, into.samples);
 }
 
 inline bool read(reader& in, const value& from, timed_case& into) {
@@ -168,12 +172,7 @@ inline bool read(reader& in, const value& from, timed_case& into) {
     }
   }
   if (const value* const vendor = from.find("vendor"); !is_absent(vendor) && !read(in, *vendor, into.vendor.emplace())) return false;
-  const value* const samples = from.find("samples");
-  if (is_absent(samples)) return true;
-  if (!in.array(*samples, "an array", 0, any_length)) return false;
-  for (const value& one : samples->items)
-    if (!read(in, one, into.samples.emplace_back())) return false;
-  return true;
+  return read_samples(in, from, into.samples);
 }
 
 }  // namespace skillbench::json_text

@@ -3,13 +3,13 @@
 // form for.
 //
 // Layer   0. Standard library only.
-// Meaning AVX-512 F, BW, DQ and VL, BMI2, FMA and F16C, as every x86-64 server core
-//         since 2017 has them. A function for them is compiled for them by its
+// Meaning AVX-512 F, BW, DQ and VL, BMI2 and FMA, as Intel's server cores since 2017
+//         and AMD's since 2022 have them. A function for them is compiled for them by its
 //         attribute, whatever the rest is compiled for, and called only where this
 //         says yes. Its results are the same bits as those of the plain form.
 
 #if defined(__x86_64__)
-#define SKILLBENCH_WIDE_TARGET "avx512f,avx512bw,avx512dq,avx512vl,bmi,bmi2,fma,f16c"
+#define SKILLBENCH_WIDE_TARGET "avx512f,avx512bw,avx512dq,avx512vl,bmi,bmi2,fma"
 #endif
 
 namespace skillbench {

@@ -23,7 +23,7 @@
 //         thread (its lanes are ordered by the machine's own order, so a missing
 //         __syncwarp is not seen here, nor is a barrier that only other lanes
 //         came to; but lanes that store different values to one place with one
-//         instruction are); a load that is strong is never the earlier half of a race;
+//         instruction are, unless one warp is all there is); a load that is strong is never the earlier half of a race;
 //         of the loads of global memory that a launch also stores to, the last
 //         two are kept. A store of the value that is there already changes
 //         nothing: such a race is a note.
