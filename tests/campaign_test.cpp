@@ -17,6 +17,7 @@
 #include <skillbench/store.hpp>
 
 #include "copy_family.hpp"
+#include "new_folder.hpp"
 
 using namespace skillbench;
 
@@ -298,16 +299,7 @@ std::vector<sample> keyed(const std::vector<std::string>& keys) {
   return made;
 }
 
-struct folder {
-  std::filesystem::path path;
-  folder() {
-    std::string name =
-        (std::filesystem::temp_directory_path() / "campaign_XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~folder() { std::filesystem::remove_all(path); }
-};
+using folder = new_folder;
 
 }  // namespace
 

@@ -17,19 +17,14 @@
 
 #include <skillbench/disk_cache.hpp>
 
+#include "new_folder.hpp"
+
 using namespace skillbench;
 namespace fs = std::filesystem;
 
 namespace {
 
-struct folder {
-  fs::path path;
-  folder() {
-    std::string name = (fs::temp_directory_path() / "cache_XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~folder() { fs::remove_all(path); }
+struct folder : new_folder {
   [[nodiscard]] std::string cache() const { return (path / "c").string(); }
 };
 

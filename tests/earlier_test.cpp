@@ -6,20 +6,14 @@
 
 #include <skillbench/earlier.hpp>
 
+#include "new_folder.hpp"
+
 using namespace skillbench;
 namespace fs = std::filesystem;
 
 namespace {
 
-struct folder {
-  fs::path path;
-  folder() {
-    std::string name = (fs::temp_directory_path() / "earlier_XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~folder() { fs::remove_all(path); }
-};
+using folder = new_folder;
 
 record told(const std::string& id, const std::string& key,
             const std::string& reason) {

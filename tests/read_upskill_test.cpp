@@ -6,24 +6,14 @@
 
 #include <skillbench/read_upskill.hpp>
 
+#include "new_folder.hpp"
+
 using namespace skillbench;
 namespace fs = std::filesystem;
 
 namespace {
 
-struct folder {
-  fs::path path;
-  folder() {
-    std::string made = (fs::temp_directory_path() / "upskill_XXXXXX").string();
-    REQUIRE(::mkdtemp(made.data()) != nullptr);
-    path = made;
-  }
-  ~folder() { fs::remove_all(path); }
-  void write(const std::string& name, const std::string& text) const {
-    fs::create_directories((path / name).parent_path());
-    std::ofstream(path / name, std::ios::binary) << text;
-  }
-};
+using folder = new_folder;
 
 std::string result_of(const std::string& arm, int passed) {
   return R"({"metadata": {"model": "m", "task": "t", "run_number": 1},

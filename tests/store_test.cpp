@@ -20,21 +20,15 @@
 
 #include <skillbench/store.hpp>
 
+#include "new_folder.hpp"
+
 using namespace skillbench;
 namespace fs = std::filesystem;
 
 namespace {
 
 // An empty folder of the test's own.
-struct folder {
-  fs::path path;
-  folder() {
-    std::string name = (fs::temp_directory_path() / "store_XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~folder() { fs::remove_all(path); }
-};
+using folder = new_folder;
 
 std::string text_of(const fs::path& path) {
   std::ifstream in(path, std::ios::binary);

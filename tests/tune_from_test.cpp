@@ -10,24 +10,14 @@
 #include <skillbench/tune_from.hpp>
 #include <skillbench/tune_journal.hpp>
 
+#include "new_folder.hpp"
+
 using namespace skillbench;
 namespace fs = std::filesystem;
 
 namespace {
 
-struct folder {
-  fs::path path;
-  folder() {
-    std::string name = (fs::temp_directory_path() / "from_XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~folder() { fs::remove_all(path); }
-  std::string write(const std::string& name, const std::string& text) const {
-    std::ofstream(path / name, std::ios::binary) << text;
-    return (path / name).string();
-  }
-};
+using folder = new_folder;
 
 kernel_trial trial(std::int64_t block, double nanoseconds) {
   kernel_trial made;

@@ -13,28 +13,21 @@
 
 #include <skillbench/tune_journal.hpp>
 
+#include "new_folder.hpp"
+
 using namespace skillbench;
 namespace fs = std::filesystem;
 
 namespace {
 
-struct folder {
-  fs::path path;
-  folder() {
-    std::string name = (fs::temp_directory_path() / "journal_XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path = fs::path(name) / "tuning";
-  }
-  ~folder() { fs::remove_all(path.parent_path()); }
+struct folder : new_folder {
+  folder() { path /= "tuning"; }
+  ~folder() { path = path.parent_path(); }
 
   [[nodiscard]] std::unique_ptr<tune_journal> open(bool shared = false) const {
     auto made = tune_journal::open(path.string(), shared);
     REQUIRE_MESSAGE(made.ok(), (made.ok() ? "" : made.error().what));
     return std::move(made).value();
-  }
-  [[nodiscard]] std::string read(const std::string& name) const {
-    std::ifstream in(path / name, std::ios::binary);
-    return {std::istreambuf_iterator<char>(in), {}};
   }
   void add(const std::string& name, const std::string& text) const {
     std::ofstream(path / name, std::ios::binary | std::ios::app) << text;
