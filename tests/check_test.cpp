@@ -1022,6 +1022,7 @@ TEST_CASE("check: clusters and tensor maps are evaluated for the case") {
   map.strides = {parsed("cols * sizeof_T")};
   map.box = {parsed("BLOCK"), parsed("1")};
   map.swizzle = 64;
+  map.interleave = 16;
   map.nan = true;
   from.launch.tensor_maps = {map};
   from.launch.launches[0].args = {"m", "y", "eps", "rows", "w"};
@@ -1036,6 +1037,7 @@ TEST_CASE("check: clusters and tensor maps are evaluated for the case") {
   CHECK(asked.tensor_maps[0].strides == std::vector<std::int64_t>{66});
   CHECK(asked.tensor_maps[0].box[1] == 1);
   CHECK(asked.tensor_maps[0].swizzle == 64);
+  CHECK(asked.tensor_maps[0].interleave == 16);
   CHECK(asked.tensor_maps[0].nan);
   CHECK(asked.launches[0].cluster == extent{2, 2, 1});
   CHECK(asked.launches[0].args[0].kind == kernel_argument::type::tensor_map);

@@ -170,8 +170,9 @@ TEST_CASE("json_manifest: clusters and tensor maps") {
   const manifest it = read(with(
       R"("cluster": [2, "N"], "tensor_maps": {"x_map": {"tensor": "x",
 "extents": ["cols", "rows"], "strides": ["cols * 2"], "box": [64, "R"],
-"element_strides": [1, 2], "swizzle": "128", "interleave": "none",
-"oob": "nan"}, "flat": {"tensor": "y", "extents": [8], "box": [8]}})"));
+"element_strides": [1, 2], "swizzle": "128", "interleave": "16",
+"oob": "nan"}, "flat": {"tensor": "y", "extents": [8], "box": [8],
+"interleave": "none"}})"));
   REQUIRE(it.launches[0].cluster.size() == 2);
   CHECK(it.launches[0].cluster[1].text() == "N");
   REQUIRE(it.tensor_maps.size() == 2);
@@ -183,9 +184,11 @@ TEST_CASE("json_manifest: clusters and tensor maps") {
   CHECK(map.box[1].text() == "R");
   CHECK(map.element_strides[1].text() == "2");
   CHECK(map.swizzle == 128);
+  CHECK(map.interleave == 16);
   CHECK(map.nan);
   CHECK(it.tensor_maps[1].strides.empty());
   CHECK(it.tensor_maps[1].swizzle == 0);
+  CHECK(it.tensor_maps[1].interleave == 0);
   CHECK_FALSE(it.tensor_maps[1].nan);
   const auto map_with = [](const std::string& rest) {
     return with(R"("tensor_maps": {"m": {"tensor": "x", )" + rest + "}}");
@@ -198,7 +201,7 @@ TEST_CASE("json_manifest: clusters and tensor maps") {
   says(refused(map_with(R"("extents": [8, 8], "strides": [16, 16], "box": [8, 8])")), "/strides");
   says(refused(map_with(R"("extents": [1,1,1,1,1,1], "box": [8])")), "/extents");
   says(refused(map_with(R"("extents": [8], "box": [8], "swizzle": "16")")), "expected one of \"none\", \"32\"");
-  says(refused(map_with(R"("extents": [8], "box": [8], "interleave": "16")")), "expected one of \"none\"");
+  says(refused(map_with(R"("extents": [8], "box": [8], "interleave": "8")")), "expected one of \"none\", \"16\", \"32\"");
   says(refused(map_with(R"("extents": [8], "box": [8], "size": 1)")), "size");
   says(refused(with(R"("cluster": [])")), "/cluster");
 }

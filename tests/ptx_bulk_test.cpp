@@ -354,7 +354,12 @@ std::string expected_box(const box_case& c, const std::string& tensor, std::size
       rest /= n[d];
       const std::int64_t k = c.at[static_cast<std::size_t>(d)] + i * (d == 0 ? 1 : m.element_stride[d]);
       if (k < 0 || k >= static_cast<std::int64_t>(m.extent[d])) inside = false;
-      else at += static_cast<std::uint64_t>(k) * (d == 0 ? m.element_bytes : m.stride[d - 1]);
+      else if (d == 0 && m.interleave) {
+        // NC/8HWC8: image, slice, row, column, channel of the slice. The slices of
+        // an image are as far apart as its rows are long and many.
+        const std::uint64_t channels = m.interleave / m.element_bytes, slice = m.stride[m.rank - 3] * m.extent[m.rank - 2];
+        at += static_cast<std::uint64_t>(k) / channels * slice + static_cast<std::uint64_t>(k) % channels * m.element_bytes;
+      } else at += static_cast<std::uint64_t>(k) * (d == 0 ? m.element_bytes : m.stride[d - 1]);
     }
     // The swizzle: XOR of the number of the 16-byte piece with that of the row of
     // 128 bytes, as far as the swizzle reaches.
@@ -397,7 +402,8 @@ TEST_CASE("tensor map: boxes of every rank, element, swizzle and place") {
         std::vector<std::uint64_t> extents{inner / static_cast<std::uint64_t>(element) + from() % 20};
         std::vector<std::uint16_t> box{static_cast<std::uint16_t>(inner / static_cast<std::uint64_t>(element))};
         if (box[0] > 256) continue;
-        std::vector<std::int32_t> at{static_cast<std::int32_t>(from() % 24) - 8};
+        // In pieces of 16 bytes, as many as the element has bytes more than needed.
+        std::vector<std::int32_t> at{(static_cast<std::int32_t>(from() % 6) - 2) * 16 / element};
         for (int d = 1; d < rank; ++d) {
           extents.push_back(1 + from() % 12);
           box.push_back(static_cast<std::uint16_t>(1 + from() % (d == 1 ? 16 : 4)));
@@ -423,7 +429,7 @@ TEST_CASE("tensor map: boxes of every rank, element, swizzle and place") {
 TEST_CASE("tensor map: stores leave alone what lies outside, and are the inverse of loads") {
   std::mt19937_64 from(12);
   for (const std::uint8_t swizzle : {0, 32, 64, 128})
-    for (const auto& at : std::vector<std::vector<std::int32_t>>{{0, 0}, {5, 3}, {-3, -2}, {40, 9}, {13, 0}}) {
+    for (const auto& at : std::vector<std::vector<std::int32_t>>{{0, 0}, {8, 3}, {-4, -2}, {40, 9}, {12, 0}}) {
       // x's box at the origin goes to y's box at `at`.
       const auto x = dense({16, 8}, {static_cast<std::uint16_t>(swizzle == 32 ? 8 : 16), 8}, 4, swizzle);
       auto y = dense({20, 10}, {x.box[0], 8}, 4, swizzle, 0);
@@ -464,11 +470,68 @@ TEST_CASE("tensor map: reductions by the map's type, prefetches, and NaN outside
   CHECK(told.trouble == "");
   CHECK(told.findings.empty());
   CHECK(told.bytes[0] == bytes_of(sums));
-  box_case c{dense({4, 2}, {8, 2}, 4), {-2, 0}};
+  box_case c{dense({4, 2}, {16, 2}, 4), {-4, 0}};
   c.map.kind = element_kind::real;
   c.map.nan = true;
-  const auto seen = values_of<float>(launch(box_load(c, bytes_of(std::vector<float>(8, 1.0f)), 64)).bytes[0]);
-  for (int i = 0; i < 16; ++i) CHECK(std::isnan(seen[static_cast<std::size_t>(i)]) == (i % 8 < 2 || i % 8 > 5));
+  const auto seen = values_of<float>(launch(box_load(c, bytes_of(std::vector<float>(8, 1.0f)), 128)).bytes[0]);
+  for (int i = 0; i < 32; ++i) CHECK(std::isnan(seen[static_cast<std::size_t>(i)]) == (i % 16 < 4 || i % 16 > 7));
+}
+
+// Slices of 16 or 32 bytes of channels, whole ones and a last one with padding.
+TEST_CASE("tensor map: interleaved layouts") {
+  std::mt19937_64 from(13);
+  for (const std::uint8_t slice : {16, 32})
+    for (int rank = 3; rank <= 5; ++rank)
+      for (const int element : {1, 2, 4, 8})
+        for (const std::uint8_t swizzle : {0, 32, 64, 128}) {
+          if (slice == 32 && swizzle != 32) continue;
+          const auto channels = static_cast<std::uint64_t>(slice / element);
+          tensor_map m;
+          m.address = 1;  // the block
+          m.rank = static_cast<std::uint8_t>(rank);
+          m.element_bytes = static_cast<std::uint8_t>(element);
+          m.swizzle = swizzle;
+          m.interleave = slice;
+          m.extent[0] = channels * 3 - from() % channels;
+          m.box[0] = static_cast<std::uint16_t>(channels);
+          std::vector<std::int32_t> at{static_cast<std::int32_t>((static_cast<std::int64_t>(from() % 5) - 1) * static_cast<std::int64_t>(channels))};
+          std::uint64_t stride = slice;
+          for (int d = 1; d < rank; ++d) {
+            m.extent[d] = 2 + from() % 6;
+            m.box[d] = static_cast<std::uint16_t>(d == 1 ? 8 : 1 + from() % 4);  // rows of 128 bytes
+            at.push_back(static_cast<std::int32_t>(from() % 6) - 2);
+            m.stride[d - 1] = d + 1 == rank ? 3 * stride : stride;  // an image has three slices
+            stride = stride * m.extent[d] + (d + 2 < rank ? from() % 3 * slice : 0);
+          }
+          const box_case c{m, at};
+          std::string tensor(m.stride[rank - 2] * m.extent[rank - 1], '\0');
+          for (char& b : tensor) b = static_cast<char>(from());
+          const std::uint64_t bytes = m.box_bytes();
+          INFO(int{slice} << " " << rank << " " << element << " " << int{swizzle} << coordinates(at));
+          const auto told = launch(box_load(c, tensor, bytes));
+          CHECK(told.trouble == "");
+          CHECK(told.findings.empty());
+          CHECK(told.bytes[0].substr(0, bytes) == expected_box(c, tensor, bytes));
+        }
+}
+
+// A GPU ends such a kernel with an illegal instruction.
+TEST_CASE("tensor map: a box that begins between two pieces of 16 bytes") {
+  const std::string x(512, 'x');
+  for (const int first : {1, 3, -1, -2, 17, 1000001}) {
+    const box_case c{dense({16, 8}, {8, 4}, 4), {first, 0}};
+    const auto told = launch(box_load(c, x, 128));
+    const auto* f = find(told, code::misaligned);
+    INFO(first << told.trouble);
+    REQUIRE(f);
+    CHECK(has(f->what, "coordinate " + std::to_string(first) + " of the innermost dimension is " + std::to_string(first * 4) + " bytes, and a box of a tensor begins at a multiple of 16"));
+  }
+  box_case c{dense({32, 8, 2}, {8, 4, 2}, 4, 32), {4, 0, 0}};
+  c.map.interleave = 32;
+  const auto told = launch(box_load(c, std::string(tensor_bytes(c.map), 'x'), 256));
+  const auto* f = find(told, code::misaligned);
+  REQUIRE(f);
+  CHECK(has(f->what, "a box of an interleaved tensor begins with a slice of 32"));
 }
 
 TEST_CASE("tensor map: what may not be") {
@@ -506,10 +569,24 @@ TEST_CASE("tensor map: what may not be") {
   const refused all[] = {{[](tensor_map& m) { m.rank = 6; }, "rank"}, {[](tensor_map& m) { m.address = 8; }, "address"}, {[](tensor_map& m) { m.box[1] = 257; }, "box of dimension 1"}, {[](tensor_map& m) { m.box[1] = 0; }, "box of dimension 1"},
                          {[](tensor_map& m) { m.box[0] = 6; }, "24 bytes, which is not a multiple of 16"}, {[](tensor_map& m) { m.stride[0] = 40; }, "stride of dimension 1"}, {[](tensor_map& m) { m.stride[0] = std::uint64_t{1} << 40; }, "stride"},
                          {[](tensor_map& m) { m.extent[1] = 0; }, "extent"}, {[](tensor_map& m) { m.extent[0] = (std::uint64_t{1} << 32) + 1; }, "extent"}, {[](tensor_map& m) { m.element_stride[1] = 9; }, "element stride"},
-                         {[](tensor_map& m) { m.swizzle = 16; }, "swizzle"}, {[](tensor_map& m) { m.swizzle = 32; m.box[0] = 16; }, "more than the swizzle's 32"}, {[](tensor_map& m) { m.nan = true; }, "NaN"}, {[](tensor_map& m) { m.element_bytes = 3; }, "element of 3"}};
+                         {[](tensor_map& m) { m.swizzle = 16; }, "swizzle"}, {[](tensor_map& m) { m.swizzle = 32; m.box[0] = 16; }, "more than the swizzle's 32"}, {[](tensor_map& m) { m.nan = true; }, "NaN"}, {[](tensor_map& m) { m.element_bytes = 3; }, "element of 3"},
+                         {[](tensor_map& m) { m.interleave = 8; }, "interleave of 8 bytes is not 0, 16 or 32"}, {[](tensor_map& m) { m.interleave = 16; }, "has 3 to 5 dimensions, not 2"},
+                         {[](tensor_map& m) { m.rank = 3; m.interleave = 32; }, "goes with a swizzle of 32 bytes, not 0"},
+                         {[](tensor_map& m) { m.rank = 3; m.interleave = m.swizzle = 32; m.address = 16; }, "the address is not a multiple of 32"},
+                         {[](tensor_map& m) { m.rank = 3; m.interleave = m.swizzle = 32; m.stride[0] = 48; }, "not a multiple of 32 below 2^40"}};
   tensor_map fine = c.map;
   fine.address = 0;
   CHECK(trouble(fine) == "");
+  CHECK(unexplained(fine) == "");
+  tensor_map slices = fine;
+  slices.rank = 3;
+  slices.interleave = 16;
+  CHECK(trouble(slices) == "");
+  CHECK(has(unexplained(slices), "32 bytes of channels"));
+  slices.box[0] = 4;
+  CHECK(unexplained(slices) == "");
+  slices.element_stride[0] = 2;
+  CHECK(has(unexplained(slices), "an element stride of 2"));
   for (const refused& one : all) {
     tensor_map m = fine;
     one.change(m);

@@ -54,6 +54,7 @@ job some_job() {
   map.box = {64, 3};
   map.element_strides = {1, 2};
   map.swizzle = 128;
+  map.interleave = 16;
   map.nan = true;
   asked.tensor_maps = {map};
   asked.seed = 9;
@@ -213,6 +214,7 @@ TEST_CASE("wire: every field of a job comes back") {
   CHECK(map.box == std::vector<std::int64_t>{64, 3});
   CHECK(map.element_strides == std::vector<std::int64_t>{1, 2});
   CHECK(map.swizzle == 128);
+  CHECK(map.interleave == 16);
   CHECK(map.nan);
   CHECK(back.seed == 9);
   CHECK(back.most_instructions == 10);

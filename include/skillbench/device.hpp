@@ -104,8 +104,9 @@ struct tensor_map_request {
   std::int64_t buffer = 0;  // index into job::buffers
   std::vector<std::int64_t> extents, box, element_strides;  // elements
   std::vector<std::int64_t> strides;                        // bytes, one less
-  std::int64_t swizzle = 0;  // bytes
-  bool nan = false;          // what lies outside is NaN, not zero
+  std::int64_t swizzle = 0;     // bytes
+  std::int64_t interleave = 0;  // bytes of a slice
+  bool nan = false;             // what lies outside is NaN, not zero
 };
 
 struct launch {

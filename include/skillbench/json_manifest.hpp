@@ -221,10 +221,11 @@ inline bool read_tensor_maps(reader& in, const value& from, manifest& into) {
       if (!in.formulas(*it, made.element_strides, "a number of elements",
                        made.extents.size(), made.extents.size()))
         return false;
-    constexpr std::int64_t swizzles[] = {0, 32, 64, 128};
+    constexpr std::int64_t swizzles[] = {0, 32, 64, 128}, slices[] = {0, 16, 32};
     if (!read_word(in, one, "swizzle", {"none", "32", "64", "128"},
                    [&](std::size_t at) { made.swizzle = swizzles[at]; }) ||
-        !read_word(in, one, "interleave", {"none"}, [](std::size_t) {}) ||
+        !read_word(in, one, "interleave", {"none", "16", "32"},
+                   [&](std::size_t at) { made.interleave = slices[at]; }) ||
         !read_word(in, one, "oob", {"zero", "nan"},
                    [&](std::size_t at) { made.nan = at == 1; }))
       return false;

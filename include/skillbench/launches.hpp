@@ -141,6 +141,7 @@ struct launch_plan {
     tensor_map_request map;
     map.name = text.name;
     map.swizzle = text.swizzle;
+    map.interleave = text.interleave;
     map.nan = text.nan;
     for (std::size_t i = 0; i < made.asked.buffers.size(); ++i)
       if (made.asked.buffers[i].name == text.tensor)

@@ -38,6 +38,7 @@ struct tensor_map_text {
   std::vector<expression> box;               // as many as extents, elements
   std::vector<expression> element_strides;   // none, or as many
   std::int64_t swizzle = 0;                  // bytes: 0, 32, 64 or 128
+  std::int64_t interleave = 0;               // bytes of a slice: 0, 16 or 32
   bool nan = false;                          // what lies outside reads as NaN
 };
 

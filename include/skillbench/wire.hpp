@@ -127,7 +127,7 @@ void fields(A& with, T& it) { with(it.kind, it.value, it.real, it.name, it.bytes
 template <typename A, like<tensor_map_request> T>
 void fields(A& with, T& it) {
   with(it.name, it.buffer, it.extents, it.box, it.element_strides, it.strides,
-       it.swizzle, it.nan);
+       it.swizzle, it.interleave, it.nan);
 }
 
 template <typename A, like<launch> T>

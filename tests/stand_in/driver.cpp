@@ -411,12 +411,12 @@ int cuGraphDestroy(void* which) { delete static_cast<graph*>(which); return succ
 
 int cuTensorMapEncodeTiled(tensor_map* map, int type, unsigned rank, void* at, const std::uint64_t* extents, const std::uint64_t* strides, const unsigned* box, const unsigned* steps,
                            int interleave, int swizzle, int, int fill) {
-  if (rank < 1 || rank > 5 || interleave != 0 || swizzle < 0 || swizzle > 3) return invalid_value;
+  if (rank < 1 || rank > 5 || interleave < 0 || interleave > 2 || swizzle < 0 || swizzle > 3) return invalid_value;
   const bool half = type == 6, single = type == 7, bfloat = type == 9;
   if (!half && !single && !bfloat) return invalid_value;
   std::byte made[128];
   const std::string why = stand_in::encode_map(made, reinterpret_cast<address>(at), static_cast<int>(rank), single ? 4 : 2, bfloat, true, extents, strides, box, steps,
-                                               swizzle == 0 ? 0 : 16 << swizzle, fill != 0);
+                                               swizzle == 0 ? 0 : 16 << swizzle, interleave * 16, fill != 0);
   if (!why.empty()) return invalid_value;
   std::memcpy(map, made, sizeof made);
   return success;

@@ -192,13 +192,14 @@ machine::launched machine::launch(module_image& in, const std::string& entry, co
 }
 
 std::string encode_map(std::byte* to, address at, int rank, int element_bytes, bool bfloat, bool real, const std::uint64_t* extents, const std::uint64_t* strides,
-                       const unsigned* box, const unsigned* steps, int swizzle_bytes, bool nan) {
+                       const unsigned* box, const unsigned* steps, int swizzle_bytes, int interleave_bytes, bool nan) {
   ptx::tensor_map map;
   map.address = at;
   map.rank = static_cast<std::uint8_t>(rank);
   map.element_bytes = static_cast<std::uint8_t>(element_bytes);
   map.kind = bfloat ? ptx::element_kind::bfloat : real ? ptx::element_kind::real : ptx::element_kind::without_sign;
   map.swizzle = static_cast<std::uint8_t>(swizzle_bytes);
+  map.interleave = static_cast<std::uint8_t>(interleave_bytes);
   map.nan = nan;
   for (int d = 0; d < rank && d < 5; ++d) {
     map.extent[d] = extents[d];
@@ -207,6 +208,7 @@ std::string encode_map(std::byte* to, address at, int rank, int element_bytes, b
     if (d + 1 < rank) map.stride[d] = strides[d];
   }
   std::string why = ptx::trouble(map);
+  if (why.empty()) why = ptx::unexplained(map);
   if (why.empty()) ptx::encode(map, to);
   return why;
 }

@@ -52,6 +52,6 @@ class machine {
 
 // 128 bytes that the machine's copy engine understands; "" or why not.
 [[nodiscard]] std::string encode_map(std::byte* to, address at, int rank, int element_bytes, bool bfloat, bool real, const std::uint64_t* extents, const std::uint64_t* strides,
-                                     const unsigned* box, const unsigned* steps, int swizzle_bytes, bool nan);
+                                     const unsigned* box, const unsigned* steps, int swizzle_bytes, int interleave_bytes, bool nan);
 
 }  // namespace stand_in

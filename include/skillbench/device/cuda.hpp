@@ -688,8 +688,9 @@ class cuda_device : public device {
     const buffer& of = asked.buffers.at(static_cast<std::size_t>(from.buffer));
     const int type = of.type == element::f16 ? 6 : of.type == element::bf16 ? 9 : 7;
     const int swizzle = from.swizzle == 32 ? 1 : from.swizzle == 64 ? 2 : from.swizzle == 128 ? 3 : 0;
+    const int interleave = from.interleave == 16 ? 1 : from.interleave == 32 ? 2 : 0;
     const int said = driver_.encode_tiled(&into, type, static_cast<unsigned>(rank), reinterpret_cast<void*>(memory.regions.at(static_cast<std::size_t>(from.buffer)).tensor), extents,
-                                          strides, box, steps, 0, swizzle, 0, from.nan ? 1 : 0);
+                                          strides, box, steps, interleave, swizzle, 0, from.nan ? 1 : 0);
     return said == cuda::success ? "" : driver_.words(said);
   }
 

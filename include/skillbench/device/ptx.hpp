@@ -78,7 +78,11 @@ class ptx_device : public device {
       if (!program) return program.error();
       std::vector<ptx::tensor_map> maps;
       auto refused = refusal(*program.value(), one);
-      if (!refused) refused = make_maps(asked, one, *program.value(), global, first, maps);
+      if (!refused) {
+        auto made = make_maps(asked, one, *program.value(), global, first, maps);
+        if (!made) return made.error();
+        refused = std::move(made.value());
+      }
       if (refused) {
         out.findings.push_back(std::move(*refused));
         break;
@@ -276,7 +280,7 @@ class ptx_device : public device {
   }
 
   // The tensor maps that a launch names, as a driver would make them.
-  [[nodiscard]] static std::optional<finding> make_maps(const job& asked, const launch& one, const ptx::program& p, ptx::memory& global, std::size_t first, std::vector<ptx::tensor_map>& out) {
+  [[nodiscard]] static result<std::optional<finding>> make_maps(const job& asked, const launch& one, const ptx::program& p, ptx::memory& global, std::size_t first, std::vector<ptx::tensor_map>& out) {
     out.resize(asked.tensor_maps.size());
     for (const kernel_argument& a : one.args) {
       if (a.kind != kernel_argument::type::tensor_map) continue;
@@ -303,6 +307,7 @@ class ptx_device : public device {
         map.element_bytes = static_cast<std::uint8_t>(size_of(of.type));
         map.kind = of.type == element::bf16 ? ptx::element_kind::bfloat : ptx::element_kind::real;
         map.swizzle = static_cast<std::uint8_t>(from.swizzle);
+        map.interleave = static_cast<std::uint8_t>(from.interleave);
         map.nan = from.nan;
         for (std::size_t d = 0; d < rank; ++d) {
           map.extent[d] = static_cast<std::uint64_t>(from.extents[d]);
@@ -312,14 +317,18 @@ class ptx_device : public device {
         }
         why = ptx::trouble(map);
       }
-      if (why.empty()) continue;
+      if (why.empty()) {
+        if (const std::string what = ptx::unexplained(map); !what.empty())
+          return fault{reason::not_supported, "not supported by the PTX machine: " + what + " (tensor map " + from.name + "); no public document says where they lie in shared memory"};
+        continue;
+      }
       finding f;
       f.kind = code::launch_refused;
       f.kernel = p.entry;
       f.what = "the tensor map " + from.name + " cannot be made: " + why;
-      return f;
+      return std::optional<finding>(std::move(f));
     }
-    return std::nullopt;
+    return std::optional<finding>();
   }
 
   [[nodiscard]] static std::vector<std::byte> parameters(const ptx::program& p, const launch& one, ptx::memory& global, std::size_t first, const std::vector<ptx::tensor_map>& maps) {
