@@ -594,3 +594,47 @@ TEST_CASE("tensor map: what may not be") {
     CHECK(has(trouble(m), one.words));
   }
 }
+
+TEST_CASE("tensor map: what a driver refuses is a finding, what no document explains is not supported") {
+  const auto on = kit::device();
+  const auto image = on->compile({.source = "struct alignas(64) tm { char b[128]; };\nextern \"C\" __global__ void k(const __grid_constant__ tm m, float* y) { y[threadIdx.x] = m.b[127]; }", .entries = {"k"}});
+  if (!image) return;  // no NVRTC here
+  REQUIRE_MESSAGE(image.value().ok, image.value().log);
+  REQUIRE(!!on->load(image.value().ptx));
+  skillbench::job asked;
+  skillbench::buffer y;
+  y.name = "y";
+  y.use = skillbench::role::output;
+  y.elements = 32;
+  asked.buffers.push_back(y);
+  skillbench::tensor_map_request map;
+  map.name = "y_map";
+  map.extents = {4, 4, 2};
+  map.strides = {16, 64};
+  map.box = {4, 4, 1};
+  map.interleave = 16;
+  asked.tensor_maps.push_back(map);
+  skillbench::launch one;
+  one.entry = image.value().kernels[0].lowered;
+  one.block.x = 32;
+  skillbench::kernel_argument argument;
+  argument.kind = skillbench::kernel_argument::type::tensor_map;
+  one.args.push_back(argument);
+  argument.kind = skillbench::kernel_argument::type::pointer;
+  one.args.push_back(argument);
+  asked.launches.push_back(one);
+  const auto fine = on->run(asked);
+  REQUIRE_MESSAGE(!!fine, fine.error().what);
+  CHECK(fine.value().findings.empty());
+  asked.tensor_maps[0].box[0] = 8;
+  const auto two_slices = on->run(asked);
+  REQUIRE(!two_slices);
+  CHECK(two_slices.error().why == skillbench::reason::not_supported);
+  CHECK(has(two_slices.error().what, "a box with 32 bytes of channels of an interleaved tensor map"));
+  asked.tensor_maps[0].interleave = 32;
+  const auto refused = on->run(asked);
+  REQUIRE(!!refused);
+  REQUIRE(!refused.value().findings.empty());
+  CHECK(refused.value().findings[0].kind == code::launch_refused);
+  CHECK(has(refused.value().findings[0].what, "the tensor map y_map cannot be made: an interleave of 32 bytes goes with a swizzle of 32 bytes"));
+}
