@@ -131,8 +131,8 @@ namespace markdown_words {
             " | " + effect_detail::of_words(correct_rate(one->with, false)) +
             " | " + effect_detail::of_words(correct_rate(one->without, false)) +
             " | ";
-    if (one->if_fail.difference) {
-      const estimate& gap = *one->if_fail.difference;
+    if (one->seen.difference) {
+      const estimate& gap = *one->seen.difference;
       text += points(gap.value) + " (" + points(gap.at95.low) + " to " +
               points(gap.at95.high) + ") | " + p;
     } else {

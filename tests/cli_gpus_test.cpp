@@ -1,5 +1,7 @@
 #include <skillbench/cli/gpus.hpp>
 
+#include <atomic>
+#include <chrono>
 #include <memory>
 #include <string>
 #include <thread>
@@ -155,14 +157,26 @@ TEST_CASE("gpus: a hang costs its candidate") {
 TEST_CASE("gpus: one that no longer proves itself is given up, and that is no candidate's doing") {
   const kit::stand_in here("lost");
   const auto all = opened();
+  std::vector<std::thread> waiting;
+  std::atomic<int> refused = 0;
   {
     const auto on = all->make(std::make_unique<reading>());
     REQUIRE(on->load(two_kernels));
     here.ask("fail 999 ones\ninit 999\n");
+    for (int i = 0; i < 4; ++i)
+      waiting.emplace_back([&] {
+        const auto next = all->make(std::make_unique<reading>());
+        const auto loaded = next->load(two_kernels);
+        refused += !loaded && loaded.error().why == reason::no_device;
+      });
+    // Long enough for them to wait; sooner, and they find it given up.
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
     const auto lost = on->run(asked_of("ones"));
     REQUIRE_FALSE(lost);
     CHECK(lost.error().why == reason::library_failed);
   }
+  for (auto& each : waiting) each.join();  // nobody waits for ever
+  CHECK(refused == 4);
   for (int again = 0; again < 2; ++again) {
     const auto next = all->make(std::make_unique<reading>());
     const auto loaded = next->load(two_kernels);

@@ -57,8 +57,8 @@ TEST_CASE("effect: a difference that is one") {
   const auto down =
       pile().pass("a", true, 5, 30).pass("a", false, 18, 30).only();
   CHECK(down.over_all.said == verdict::hurts);
-  CHECK(down.over_all.if_fail.difference->value ==
-        -up.over_all.if_fail.difference->value);
+  CHECK(down.over_all.seen.difference->value ==
+        -up.over_all.seen.difference->value);
 }
 
 TEST_CASE("effect: arms are compared within tasks") {
@@ -70,7 +70,7 @@ TEST_CASE("effect: arms are compared within tasks") {
   const auto told = p.only();
   CHECK(told.over_all.with.correct == 20);
   CHECK(told.over_all.without.correct == 20);
-  CHECK(told.over_all.if_fail.difference->value > 0.29);
+  CHECK(told.over_all.seen.difference->value > 0.29);
   CHECK(told.over_all.said == verdict::helps);
 }
 
@@ -79,12 +79,19 @@ TEST_CASE("effect: unjudged outputs are read both ways") {
   p.pass("a", true, 18, 30).pass("a", false, 5, 20);
   p.put("a", false, outcome::unjudged, 10);
   const auto told = p.only();
-  CHECK(told.over_all.if_fail.said == verdict::helps);
-  CHECK(told.over_all.if_pass.said == verdict::inconclusive);
+  CHECK(told.over_all.seen.said == verdict::helps);
+  CHECK(told.over_all.at_worst.said == verdict::inconclusive);
+  CHECK(told.over_all.at_best.said == verdict::helps);
   CHECK(told.over_all.said == verdict::inconclusive);
   CHECK(words_of(told.over_all).find(
-            "10 more are unjudged, which decides: helps if they fail, "
-            "inconclusive if they pass") != std::string::npos);
+            "10 more are unjudged, which decides: inconclusive at worst for the "
+            "skill, helps at best") != std::string::npos);
+
+  // All failed or all passed, the skill is ahead; only its own failed, it is not.
+  pile both;
+  both.pass("a", true, 10, 10).put("a", true, outcome::unjudged, 10);
+  both.pass("a", false, 0, 10).put("a", false, outcome::unjudged, 10);
+  CHECK(both.only().over_all.said == verdict::inconclusive);
 }
 
 TEST_CASE("effect: the same rate for more tokens") {
@@ -108,7 +115,7 @@ TEST_CASE("effect: the same rate for more tokens") {
   pile open;
   open.pass("a", true, 150, 150, 2000).pass("a", false, 150, 150, 1000);
   open.put("a", true, outcome::unjudged, 50).pass("a", false, 0, 50);
-  CHECK(open.only().over_all.if_fail.difference->at95.high < small_gain);
+  CHECK(open.only().over_all.seen.difference->at95.high < small_gain);
   CHECK(open.only().over_all.said == verdict::inconclusive);
 
   // With few draws the gain might be large: nothing is said.
@@ -151,7 +158,7 @@ TEST_CASE("effect: many comparisons make each harder to win") {
   const auto told = many.only();
   REQUIRE(told.by_stratum.size() == 7);
   CHECK(told.by_stratum[0].task == "t0");
-  CHECK(told.by_stratum[0].if_fail.p < significance);
+  CHECK(told.by_stratum[0].seen.p < significance);
   CHECK(told.by_stratum[0].counted_p > significance);
   CHECK(told.by_stratum[0].said == verdict::inconclusive);
 }
@@ -184,6 +191,30 @@ TEST_CASE("effect: models and skills") {
   CHECK(both[1].over_all.with.outputs == 60);
 }
 
+TEST_CASE("effect: skills side by side make each harder to win") {
+  const auto all = [](int skills) {
+    pile p;
+    p.pass("a", true, 9, 10).pass("a", false, 3, 10);
+    for (int skill = 1; skill < skills; ++skill)
+      for (int i = 0; i < 10; ++i) {
+        record one;
+        one.of.model = p.records[0].of.model;
+        one.of.task = "a";
+        one.of.arm = arm_with;
+        one.of.skill = "other " + std::to_string(skill);
+        one.what = i < 4 ? outcome::correct : outcome::wrong;
+        p.records.push_back(one);
+      }
+    for (const effect& each : effects_of(p.records))
+      if (each.over_all.with.correct == 9) return each.over_all;
+    return comparison{};
+  };
+  CHECK(all(1).said == verdict::helps);
+  CHECK(all(10).seen.p == all(1).seen.p);
+  CHECK(all(10).counted_p > significance);
+  CHECK(all(10).said == verdict::inconclusive);
+}
+
 TEST_CASE("effect: an empty arm is not compared") {
   const auto told = pile().pass("a", true, 3, 3).only();
   CHECK(told.over_all.said == verdict::not_compared);
@@ -203,7 +234,7 @@ TEST_CASE("effect: what one arm alone did is in no sum") {
   CHECK(told.over_all.without.outputs == 6);
   CHECK(told.over_all.left_out == 24);
   CHECK(told.over_all.said == alone.over_all.said);
-  CHECK(told.over_all.if_fail.p == alone.over_all.if_fail.p);
+  CHECK(told.over_all.seen.p == alone.over_all.seen.p);
   CHECK(words_of(told.over_all).find("24 outputs are left out") !=
         std::string::npos);
   CHECK(words_of(alone.over_all).find("left out") == std::string::npos);

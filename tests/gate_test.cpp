@@ -112,6 +112,23 @@ TEST_CASE("gate: unjudged outputs are read both ways, and both must hold") {
   CHECK_FALSE(judged("pass_rate<=0.8", of)[0].holds);
   CHECK(judged("pass_rate>=0.5", of)[0].holds);
   CHECK(has(judged("pass_rate>=0.8", of)[0].words,
-            "0.5 if what is unjudged failed, 0.9 if it passed"));
+            "0.5 or 0.9, by what is unjudged"));
   CHECK(judged("unjudged_rate==0.25", of)[0].holds);
+}
+
+TEST_CASE("gate: a rate of one arm is of all its outputs") {
+  std::vector<record> of = outputs(10, 0, 5, 5);
+  for (int i = 0; i < 10; ++i) {
+    record one;
+    one.of.model = "m";
+    one.of.task = "without a baseline";
+    one.of.arm = arm_with;
+    one.what = i < 2 ? outcome::does_not_compile : outcome::wrong;
+    of.push_back(one);
+  }
+  CHECK_FALSE(judged("pass_rate>=0.9", of)[0].holds);
+  CHECK(judged("pass_rate==0.5", of)[0].holds);
+  CHECK(judged("compile_rate==0.9", of)[0].holds);
+  CHECK(judged("outputs==20", of)[0].holds);
+  CHECK(judged("lift==0.5", of)[0].holds);  // of what both arms have
 }

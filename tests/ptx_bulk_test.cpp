@@ -574,6 +574,11 @@ TEST_CASE("tensor map: what may not be") {
                          {[](tensor_map& m) { m.rank = 3; m.interleave = 32; }, "goes with a swizzle of 32 bytes, not 0"},
                          {[](tensor_map& m) { m.rank = 3; m.interleave = m.swizzle = 32; m.address = 16; }, "the address is not a multiple of 32"},
                          {[](tensor_map& m) { m.rank = 3; m.interleave = m.swizzle = 32; m.stride[0] = 48; }, "not a multiple of 32 below 2^40"}};
+  const tensor_map unlike[] = {{.element_bytes = 1, .kind = element_kind::real}, {.element_bytes = 4, .kind = element_kind::bfloat}, {.element_bytes = 2, .kind = element_kind::with_sign}, {.element_bytes = 4, .kind = element_kind{9}}};
+  for (tensor_map m : unlike) {
+    m.box[0] = 16;
+    CHECK(has(trouble(m), "no type of this kind has"));
+  }
   tensor_map fine = c.map;
   fine.address = 0;
   CHECK(trouble(fine) == "");
@@ -593,6 +598,29 @@ TEST_CASE("tensor map: what may not be") {
     INFO(one.words);
     CHECK(has(trouble(m), one.words));
   }
+}
+
+// The mark and the layout are public: a kernel can write a map of its own.
+TEST_CASE("tensor map: a forged one whose rows run over the end of all addresses") {
+  for (const std::uint64_t address : {~std::uint64_t{0} - 15, ~std::uint64_t{0} - 31}) {
+    box_case c{dense({8, 2}, {8, 2}, 4), {0, 0}};
+    c.map.stride[0] = 64;
+    auto r = box_load(c, std::string(512, 'x'), 64);
+    c.map.address = address;
+    std::string forged(128, '\0');
+    skillbench::ptx::encode(c.map, reinterpret_cast<std::byte*>(forged.data()));
+    r.blocks[1].bytes = forged;
+    r.ptx.replace(r.ptx.find("[%m_0, "), 7, "[%p_1, ");
+    const auto told = launch(r);
+    INFO(told.trouble);
+    const auto* f = find(told, code::invalid_access);
+    REQUIRE(f);
+    CHECK(has(f->what, "a box of the tensor map: "));
+  }
+  std::byte bytes[skillbench::ptx::tensor_map_bytes];
+  skillbench::ptx::encode({}, bytes);
+  bytes[offsetof(tensor_map, nan)] = std::byte{0x5a};
+  CHECK(skillbench::ptx::decode_tensor_map(bytes).nan);
 }
 
 TEST_CASE("tensor map: what a driver refuses is a finding, what no document explains is not supported") {

@@ -475,7 +475,7 @@ TEST_CASE("counters: the copy engine, bytes and sectors") {
   CHECK(at(told.total.warp_instructions, instruction_class::copy) == 2);
   CHECK(told.barriers == 2);
 
-  // A box of 8 x 4 floats of which 2 rows and 2 columns lie outside.
+  // A box of 8 x 4 floats of which 2 rows and 4 columns lie outside.
   skillbench::ptx::tensor_map map;
   map.address = 1;
   map.rank = 2;
@@ -488,14 +488,14 @@ TEST_CASE("counters: the copy engine, bytes and sectors") {
   map.box[1] = 4;
   map.element_stride[0] = map.element_stride[1] = 1;
   r = reading("", 128, 128);
-  r.ptx = header + kit::entry(start + begin + "mov.u32 %r20, 10; mov.u32 %r21, 6; @%p9 mbarrier.arrive.expect_tx.shared.b64 _, [bar], 128;\n" +
+  r.ptx = header + kit::entry(start + begin + "mov.u32 %r20, 12; mov.u32 %r21, 6; @%p9 mbarrier.arrive.expect_tx.shared.b64 _, [bar], 128;\n" +
                                   "@%p9 cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%r60], [%m_0, {%r20, %r21}], [%r61];\n" + wait + "ret;",
                               2, 0, both, 1);
   r.maps = {map};
   told = count(r);
   CHECK(told.total.tensor_copies == 1);
   CHECK(told.total.tensor_copy_bytes == 128);
-  CHECK(told.total.copy_load_sectors == 2);  // two rows, bytes 40 to 63 of 64
+  CHECK(told.total.copy_load_sectors == 2);  // two rows, bytes 48 to 63 of 64
   CHECK(told.total.bulk_copies == 0);
   CHECK(told.global_read_bytes == 64);
 }

@@ -77,6 +77,12 @@ TEST_CASE("records: a record of two piles is one, another answer of the same nam
   together.take(one);
   together.take(one);
   CHECK(all.records.size() == 3);
+  one.seconds = {{"check", 0.25}};  // judged again, elsewhere
+  one.of.path = "elsewhere/1.md";
+  one.seed = 8;
+  one.device = "another";
+  together.take(one);
+  CHECK(all.records.size() == 3);
   one.of.output_tokens = 7;
   together.take(one);
   CHECK(all.records.size() == 4);

@@ -56,9 +56,25 @@ TEST_CASE("run_difference: many groups, so a p of each counts for less") {
     put(after, std::to_string(i), i == 0 ? 9 : 5, 10);
   }
   const run_change told = change_between(before, after);
-  CHECK(told.groups[0].if_fail.p < 0.05);
+  CHECK(told.groups[0].seen.p < 0.05);
   CHECK(told.groups[0].counted_p > 0.05);
   CHECK(told.groups[0].said == change_verdict::within_noise);
+}
+
+TEST_CASE("run_difference: the sum of several groups is one row more") {
+  std::vector<record> before, after;
+  for (const char* task : {"a", "b"}) {
+    put(before, task, 10, 20);
+    put(after, task, 13, 20);
+  }
+  const run_change told = change_between(before, after);
+  CHECK(told.over_all.counted_p > told.over_all.seen.p);
+  std::vector<record> one_before, one_after;
+  put(one_before, "a", 2, 30);
+  put(one_after, "a", 25, 30);
+  const run_change one = change_between(one_before, one_after);
+  CHECK(one.over_all.counted_p == one.over_all.seen.p);
+  CHECK(one.over_all.said == change_verdict::better);
 }
 
 TEST_CASE("run_difference: what is unjudged decides nothing") {

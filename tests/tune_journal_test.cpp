@@ -120,9 +120,12 @@ TEST_CASE("tune_journal: what cannot be used is told, and the rest is read") {
   std::string text = in.read("records.jsonl");
   text.replace(text.find("correct"), 7, "corrupt");  // its check is wrong now
   std::ofstream(in.path / "records.jsonl", std::ios::binary) << text;
-  in.add("records.jsonl", store_line::sealed("{\"of\":\"something else\"}") + "\n");
+  for (int i = 0; i < 3; ++i)
+    in.add("records.jsonl", store_line::sealed("{\"of\":\"something else\"}") + "\n");
   const auto second = in.open();
-  CHECK(second->troubles.size() == 1);
+  REQUIRE(second->troubles.size() == 2);
+  CHECK(second->troubles[0].what.find("check") != std::string::npos);
+  CHECK(second->troubles[1].what.find("records.jsonl: 3 trials that cannot be used, the first: ") != std::string::npos);
   CHECK(second->known("a").size() == 1);
   CHECK(nanoseconds_of(*second, "a", 64) == 6);
 }

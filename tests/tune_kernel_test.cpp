@@ -117,3 +117,57 @@ TEST_CASE("tune_kernel: what has too many registers for an SM is not run to find
   REQUIRE_MESSAGE(small.ok(), (small.ok() ? "" : small.error().what));
   CHECK(small.value().outcome == "unjudged");
 }
+
+namespace {
+
+// A compile that is ended by the clock on the wall.
+class ended_late final : public device {
+ public:
+  ended_late(double each, std::string how) : each_(each), how_(std::move(how)) {}
+  std::string name() const override { return "ended late"; }
+  std::string target() const override { return "sm_90a"; }
+  std::string isolation() const override { return how_; }
+  double cpu_used() const override { return used_; }
+  result<image> compile(const compile_request&) override {
+    used_ += each_;
+    return fault{reason::child_timed_out, "the worker was stopped"};
+  }
+  result<done> load(const std::string&) override { return done{}; }
+  result<run_report> run(const job&) override {
+    return fault{reason::internal, "ran"};
+  }
+
+ private:
+  double each_, used_ = 0;
+  std::string how_;
+};
+
+}  // namespace
+
+TEST_CASE("tune_kernel: a compile that only waited is a fault and no trial") {
+  const auto known = embedded_families();
+  REQUIRE(known.ok());
+  const family* const of = find_family(known.value(), "geglu");
+  REQUIRE(of != nullptr);
+  excerpt text;
+  text.source = of->baseline;
+  const read_result read = read_candidate(text, known.value(), *of);
+  REQUIRE(read.found.has_value());
+  kernel_tuning how;
+  how.asked = &*read.found;
+  how.of = of;
+  how.types = {element::f32};
+  how.test_case = case_to_time(*of).value();
+  best_so_far best{};
+  ended_late waited(0.1, "strict");
+  const auto ours = try_setting(how, {{"BLOCK", std::int64_t{256}}}, waited, best);
+  REQUIRE_FALSE(ours.ok());
+  CHECK(ours.error().why == reason::child_timed_out);
+  for (const auto& [each, isolation] :
+       {std::pair(30.0, "strict"), std::pair(0.1, "basic: none")}) {
+    ended_late its(each, isolation);
+    const auto theirs = try_setting(how, {{"BLOCK", std::int64_t{256}}}, its, best);
+    REQUIRE(theirs.ok());
+    CHECK(theirs.value().outcome == "does_not_compile");
+  }
+}

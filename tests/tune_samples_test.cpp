@@ -151,6 +151,25 @@ TEST_CASE("tune_samples: a runner-up that is faster for certain takes the place"
   CHECK(made.value().over_default->times == doctest::Approx(2));
 }
 
+TEST_CASE("tune_samples: the default takes the place of what is slower for certain") {
+  const auto space = tuning_space::build(
+      {{"a", {std::int64_t{0}, std::int64_t{1}, std::int64_t{2}}}}, {}).value();
+  // Two look faster than the default until the confirmation.
+  std::size_t count = 0;
+  const auto of = [&](const configuration& at) {
+    const bool late = ++count > 60;
+    return at.integer("a") == 0 ? 10.0 : at.integer("a") == 1 ? (late ? 12.5 : 8.0) : late ? 14.0 : 9.0;
+  };
+  const auto made = tune_samples(space, of, {.limits = {.trials = 5}});
+  REQUIRE(made.ok());
+  CHECK(count > 60);
+  CHECK(*made.value().best == 0);
+  CHECK_FALSE(made.value().over_default);
+  REQUIRE(made.value().runner_up);
+  CHECK(made.value().trials[*made.value().runner_up].at.integer("a") == 1);
+  CHECK(made.value().over_runner_up->times == doctest::Approx(1.25));
+}
+
 TEST_CASE("tune_samples: failures are trials, and nothing wins where all fail") {
   const tuning_space space = grid();
   const auto some = tune_samples(

@@ -8,8 +8,8 @@
 // Shapes  A stratum is one model on one task. Arms are compared within strata,
 //         never across; draws are partners only where samples declare a `pair`.
 // Counts  An output whose judgement failed for a reason of ours has no record
-//         and is in no count. One that is `unjudged` is counted both ways, as
-//         failed and as passed, and a verdict is given where both agree.
+//         and is in no count. One that is `unjudged` may have failed or passed: a
+//         verdict is given where it holds at worst for the skill and at best.
 // Source  stats.hpp, function by function.
 
 #include <algorithm>
@@ -142,8 +142,11 @@ struct comparison {
   bool all_models = false, all_tasks = false;
   rungs with, without;
   std::uint64_t left_out = 0;  // outputs of tasks or models that one arm lacks
-  reading if_fail, if_pass;   // unjudged outputs counted as failed, as passed
-  double counted_p = 1;       // of `if_fail`, corrected for many comparisons
+  rungs all_with, all_without; // with those
+  reading seen;                // unjudged outputs counted as failed
+  reading at_worst, at_best;   // for the skill: its own failed and the others
+                               // passed, its own passed and the others failed
+  double counted_p = 1;        // of `seen`, corrected for many comparisons
   verdict said = verdict::not_compared;
   std::optional<estimate> token_ratio;  // with / without; bootstrap over tasks
   std::size_t token_tasks = 0;          // that it stands on
@@ -218,7 +221,7 @@ inline void add(cell& to, const record& one, bool with) {
     return (static_cast<double>(seen.passed) + 1) /
            (static_cast<double>(seen.of) + 2);
   };
-  if (of.said != verdict::inconclusive || !of.if_fail.difference)
+  if (of.said != verdict::inconclusive || !of.seen.difference)
     return std::nullopt;
   draws_missing out;
   double with = smoothed(of.with), without = smoothed(of.without);
@@ -319,7 +322,7 @@ inline void add(cell& to, const record& one, bool with) {
     std::span<const std::pair<const cell_key, cell>* const> cells,
     std::uint64_t seed) {
   comparison out;
-  std::vector<stratum> fail, pass;
+  std::vector<stratum> seen, worst, best;
   std::vector<samples_of_task> tokens;
   pairs_seen paired;
   std::uint64_t correct_with = 0, correct_without = 0;
@@ -327,8 +330,9 @@ inline void add(cell& to, const record& one, bool with) {
     const cell& c = entry->second;
     out.with.add(c.with);
     out.without.add(c.without);
-    fail.push_back({correct_rate(c.with, false), correct_rate(c.without, false)});
-    pass.push_back({correct_rate(c.with, true), correct_rate(c.without, true)});
+    seen.push_back({correct_rate(c.with, false), correct_rate(c.without, false)});
+    worst.push_back({correct_rate(c.with, false), correct_rate(c.without, true)});
+    best.push_back({correct_rate(c.with, true), correct_rate(c.without, false)});
     tokens.push_back(c.tokens);
     out.token_tasks += c.tokens.usable();
     for (const double t : c.tokens.with) out.cost_with.tokens += t;
@@ -365,41 +369,53 @@ inline void add(cell& to, const record& one, bool with) {
     out.token_ratio = estimate{
         std::exp(ratio->value),
         {std::exp(ratio->at95.low), std::exp(ratio->at95.high)}};
-  out.pass_at = passes(fail);
+  out.all_with = out.with;
+  out.all_without = out.without;
+  out.pass_at = passes(seen);
   out.speed = speeds(cells, out.with, out.without, seed);
-  out.if_fail = read_difference(fail);
-  out.if_pass = read_difference(pass);
+  out.seen = read_difference(seen);
+  out.at_worst = read_difference(worst);
+  out.at_best = read_difference(best);
   return out;
 }
 
-inline void conclude(comparison& of, double counted_fail, double counted_pass) {
-  of.counted_p = counted_fail;
-  decide(of.if_fail, counted_fail);
-  decide(of.if_pass, counted_pass);
-  of.said = of.if_fail.said == of.if_pass.said ? of.if_fail.said
-                                               : verdict::inconclusive;
+// What holds whatever became of the unjudged outputs.
+inline void conclude(comparison& of, double counted_seen, double counted_worst,
+                     double counted_best) {
+  of.counted_p = counted_seen;
+  decide(of.seen, counted_seen);
+  decide(of.at_worst, counted_worst);
+  decide(of.at_best, counted_best);
+  of.said = of.at_worst.said == of.at_best.said ? of.at_worst.said
+                                                : verdict::inconclusive;
   if (of.said == verdict::inconclusive && of.token_ratio &&
       of.token_ratio->at95.low > 1 &&
-      of.if_fail.difference->at95.high < small_gain &&
-      of.if_pass.difference->at95.high < small_gain)
+      of.at_best.difference->at95.high < small_gain)
     of.said = verdict::costs_more_for_nothing;
   of.missing = missing_draws(of);
 }
 
 // Holm over all that are compared side by side.
-inline void conclude_all(std::vector<comparison>& all) {
+inline void conclude_all(std::span<comparison* const> all) {
   std::vector<comparison*> compared;
-  std::vector<double> fail, pass;
-  for (comparison& one : all) {
-    if (!one.if_fail.difference) continue;
-    compared.push_back(&one);
-    fail.push_back(one.if_fail.p);
-    pass.push_back(one.if_pass.p);
+  std::vector<double> seen, worst, best;
+  for (comparison* const one : all) {
+    if (!one->seen.difference) continue;
+    compared.push_back(one);
+    seen.push_back(one->seen.p);
+    worst.push_back(one->at_worst.p);
+    best.push_back(one->at_best.p);
   }
-  fail = holm(fail);
-  pass = holm(pass);
+  seen = holm(seen);
+  worst = holm(worst);
+  best = holm(best);
   for (std::size_t i = 0; i < compared.size(); ++i)
-    conclude(*compared[i], fail[i], pass[i]);
+    conclude(*compared[i], seen[i], worst[i], best[i]);
+}
+inline void conclude_all(std::vector<comparison>& all) {
+  std::vector<comparison*> each;
+  for (comparison& one : all) each.push_back(&one);
+  conclude_all(each);
 }
 
 using entries = std::vector<const std::pair<const cell_key, cell>*>;
@@ -416,7 +432,13 @@ using entries = std::vector<const std::pair<const cell_key, cell>*>;
     else alone += with.outputs + without.outputs;
   }
   comparison out = compare_cells(shared.empty() ? all : shared, seed);
-  if (!shared.empty()) out.left_out = alone;
+  if (shared.empty()) return out;
+  out.left_out = alone;
+  out.all_with = out.all_without = {};
+  for (const auto* entry : all) {
+    out.all_with.add(entry->second.with);
+    out.all_without.add(entry->second.without);
+  }
   return out;
 }
 
@@ -466,7 +488,6 @@ using entries = std::vector<const std::pair<const cell_key, cell>*>;
     }
     made.over_all = compare_sum(all, seed);
     made.over_all.all_models = made.over_all.all_tasks = true;
-    conclude(made.over_all, made.over_all.if_fail.p, made.over_all.if_pass.p);
     if (of_model.size() > 1) {
       for (const auto& [model, its] : of_model) {
         comparison told = compare_sum(its, seed);
@@ -479,6 +500,9 @@ using entries = std::vector<const std::pair<const cell_key, cell>*>;
     conclude_all(made.by_stratum);
     out.push_back(std::move(made));
   }
+  std::vector<comparison*> of_skills;
+  for (effect& each : out) of_skills.push_back(&each.over_all);
+  conclude_all(of_skills);
   return out;
 }
 
@@ -522,7 +546,7 @@ namespace effect_detail {
     return "not compared: there are " + std::to_string(of.with.outputs) +
            " outputs with the skill and " + std::to_string(of.without.outputs) +
            " without";
-  const estimate& gap = *of.if_fail.difference;
+  const estimate& gap = *of.seen.difference;
   std::string text(name(of.said));
   text += ": " + of_words(correct_rate(of.with, false)) +
           " outputs are correct with the skill and " +
@@ -534,10 +558,10 @@ namespace effect_detail {
   if (unjudged > 0) {
     text += "; " + std::to_string(unjudged) + " more " +
             (unjudged == 1 ? "is" : "are") + " unjudged";
-    if (of.if_fail.said != of.if_pass.said)
-      text += ", which decides: " + std::string(name(of.if_fail.said)) +
-              " if they fail, " + std::string(name(of.if_pass.said)) +
-              " if they pass";
+    if (of.at_worst.said != of.at_best.said)
+      text += ", which decides: " + std::string(name(of.at_worst.said)) +
+              " at worst for the skill, " + std::string(name(of.at_best.said)) +
+              " at best";
   }
   if (of.missing) {
     text += ". About " + std::to_string(of.missing->an_arm) +

@@ -8,6 +8,8 @@
 // Counts  A measure that depends on outputs which are unjudged has two values,
 //         as in effect.hpp, and a rule holds when it holds for both. One that
 //         there is no data for holds nothing: a gate never opens by accident.
+//         A rate of one arm is of all its outputs, with those of tasks that the
+//         other arm lacks; a difference is of tasks that both have.
 // Errors  bad_input, with the column of the rule and what was expected.
 
 #include <algorithm>
@@ -30,7 +32,8 @@
 
 namespace skillbench {
 
-// A measure under both readings of what is unjudged: failed, passed.
+// A measure under both readings of what is unjudged: at worst, at best (for a
+// rate of one arm: failed, passed).
 using measured_both_ways = std::optional<std::array<double, 2>>;
 
 struct gate_measure {
@@ -54,8 +57,8 @@ namespace gating_rules {
 }
 template <typename Get>
 [[nodiscard]] measured_both_ways differences(const comparison& of, Get&& get) {
-  if (!of.if_fail.difference || !of.if_pass.difference) return std::nullopt;
-  return std::array{get(*of.if_fail.difference), get(*of.if_pass.difference)};
+  if (!of.at_worst.difference || !of.at_best.difference) return std::nullopt;
+  return std::array{get(*of.at_worst.difference), get(*of.at_best.difference)};
 }
 
 }  // namespace gating_rules
@@ -63,14 +66,14 @@ template <typename Get>
 inline constexpr std::array gate_measures{
     gate_measure{"pass_rate", "correct outputs with the skill, of all of them",
                  [](const comparison& of) {
-                   return gating_rules::share(of.with.correct, of.with.unjudged,
-                                              of.with.outputs);
+                   return gating_rules::share(of.all_with.correct, of.all_with.unjudged,
+                                              of.all_with.outputs);
                  }},
     gate_measure{"baseline_pass_rate", "the same without the skill",
                  [](const comparison& of) {
-                   return gating_rules::share(of.without.correct,
-                                              of.without.unjudged,
-                                              of.without.outputs);
+                   return gating_rules::share(of.all_without.correct,
+                                              of.all_without.unjudged,
+                                              of.all_without.outputs);
                  }},
     gate_measure{"lift", "difference of the two, over tasks and models",
                  [](const comparison& of) {
@@ -89,29 +92,29 @@ inline constexpr std::array gate_measures{
                  }},
     gate_measure{"p", "probability of such a difference if there were none",
                  [](const comparison& of) -> measured_both_ways {
-                   if (!of.if_fail.difference) return std::nullopt;
-                   return std::array{of.if_fail.p, of.if_pass.p};
+                   if (!of.at_worst.difference) return std::nullopt;
+                   return std::array{of.at_worst.p, of.at_best.p};
                  }},
     gate_measure{"compile_rate", "outputs with the skill that compile",
                  [](const comparison& of) {
-                   return gating_rules::share(of.with.compiles, 0,
-                                              of.with.outputs);
+                   return gating_rules::share(of.all_with.compiles, 0,
+                                              of.all_with.outputs);
                  }},
     gate_measure{"clean_rate", "those that run without a fault",
                  [](const comparison& of) {
-                   return gating_rules::share(of.with.clean, of.with.unjudged,
-                                              of.with.outputs);
+                   return gating_rules::share(of.all_with.clean, of.all_with.unjudged,
+                                              of.all_with.outputs);
                  }},
     gate_measure{"unjudged_rate", "outputs of both arms that are unjudged",
                  [](const comparison& of) {
                    return gating_rules::share(
-                       of.with.unjudged + of.without.unjudged, 0,
-                       of.with.outputs + of.without.outputs);
+                       of.all_with.unjudged + of.all_without.unjudged, 0,
+                       of.all_with.outputs + of.all_without.outputs);
                  }},
     gate_measure{"outputs", "outputs with the skill",
                  [](const comparison& of) {
                    return gating_rules::plain(
-                       static_cast<double>(of.with.outputs));
+                       static_cast<double>(of.all_with.outputs));
                  }},
     gate_measure{"token_ratio", "tokens of an output, with over without",
                  [](const comparison& of) {
@@ -241,8 +244,7 @@ inline constexpr std::array operators{"<=", ">=", "==", "!=", "<", ">"};
       told.words = rule.text + (told.holds ? " holds: " : " fails: ") +
                    number(fail);
       if (fail != pass)
-        told.words += " if what is unjudged failed, " + number(pass) +
-                      " if it passed";
+        told.words += " or " + number(pass) + ", by what is unjudged";
     }
     out.push_back(std::move(told));
   }

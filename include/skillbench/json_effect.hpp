@@ -79,10 +79,12 @@ inline json write(const comparison& of) {
   for (const pass_at_seen& each : of.pass_at)
     made["pass_at"].push_back(
         {{"k", each.k}, {"with", each.with}, {"without", each.without}});
-  if (of.if_fail.difference) made["difference"] = write(*of.if_fail.difference);
-  // Both readings of what is unjudged, where there is any.
-  if (of.with.unjudged + of.without.unjudged > 0 && of.if_pass.difference)
-    made["difference_if_unjudged_pass"] = write(*of.if_pass.difference);
+  if (of.seen.difference) made["difference"] = write(*of.seen.difference);
+  // What it would be at most and at least, where something is unjudged.
+  if (of.with.unjudged + of.without.unjudged > 0 && of.at_worst.difference) {
+    made["difference_at_worst"] = write(*of.at_worst.difference);
+    made["difference_at_best"] = write(*of.at_best.difference);
+  }
   if (of.token_ratio) made["token_ratio"] = write(*of.token_ratio);
   if (of.cost_with.counted > 0) made["cost_with"] = write(of.cost_with);
   if (of.cost_without.counted > 0)

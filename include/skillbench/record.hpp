@@ -87,22 +87,22 @@ struct speedup {
   bool operator==(const speedup&) const = default;
 };
 
-// From the cases timed beside the baseline; nothing where there is none, or where
-// the clock is a stand-in's.
+// From the cases timed beside the baseline; nothing where one of them has no ratio,
+// so that all speed-ups are of the same element types, or where the clock is a
+// stand-in's.
 [[nodiscard]] inline std::optional<speedup> speedup_of(
     std::span<const timed_case> timed) {
   double logarithms = 0;
-  std::size_t count = 0;
   for (const timed_case& one : timed) {
     const double ratio = centre_of(ratios_of(one.samples)).median;
     if (one.fake || !one.why_not.empty() || !(ratio > 0) ||
         !std::isfinite(ratio))
-      continue;
+      return std::nullopt;
     logarithms += std::log(ratio);
-    ++count;
   }
-  if (count == 0) return std::nullopt;
-  return speedup{std::exp(logarithms / static_cast<double>(count)), false};
+  if (timed.empty()) return std::nullopt;
+  return speedup{std::exp(logarithms / static_cast<double>(timed.size())),
+                 false};
 }
 
 struct record {

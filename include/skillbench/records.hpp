@@ -76,12 +76,29 @@ class gatherer {
   // same output only where its source is the same too, or, without a source, all
   // that is told of it.
   void take(record told) {
-    const std::string source =
-        told.source_hash.empty() ? sha256(write_record(told)) : told.source_hash;
+    const std::string source = told.source_hash.empty()
+                                   ? sha256(write_record(of_the_output(told)))
+                                   : told.source_hash;
     put(std::move(told), source);
   }
 
  private:
+  // Without what another run of the same output says otherwise.
+  static record of_the_output(record told) {
+    const record nothing;
+    told.schema = nothing.schema;
+    told.skillbench_version = nothing.skillbench_version;
+    told.device = nothing.device;
+    told.isolation = nothing.isolation;
+    told.gpu_isolation = nothing.gpu_isolation;
+    told.key = nothing.key;
+    told.same_as = nothing.same_as;
+    told.seed = nothing.seed;
+    told.seconds = nothing.seconds;
+    told.of.path = nothing.of.path;
+    return told;
+  }
+
   void put(record told, const std::string& source) {
     const sample& of = told.of;
     const auto [at, fresh] = places_.try_emplace(

@@ -5,10 +5,10 @@
 // Layer   2. Includes record.hpp, rungs.hpp and stats.hpp.
 // Shapes  A group is a model, a task, an arm and a skill that both runs have.
 //         Which draw is whose partner is not known, so rates are compared.
-// Counts  An unjudged output is counted both ways, as in effect.hpp; `better` and
-//         `worse` are said where both readings agree.
-// Source  stats.hpp: difference with its interval, Holm over the groups, the
-//         noise floor of a run against itself.
+// Counts  Unjudged outputs as in effect.hpp: `better` and `worse` are said where
+//         they hold whatever became of them.
+// Source  stats.hpp: difference with its interval, Holm over the groups
+//         and, of several, their sum, the noise floor of a run against itself.
 
 #include <cstddef>
 #include <cstdint>
@@ -43,8 +43,9 @@ enum class change_verdict : std::uint8_t { better, worse, within_noise };
 struct group_change {
   std::string model, task, arm, skill;
   rungs before, after;
-  reading if_fail, if_pass;  // of after - before
-  double counted_p = 1;      // of `if_fail`, Holm over all groups
+  reading seen;              // of after - before, unjudged outputs as failed
+  reading at_worst, at_best; // for `after`, whatever became of them
+  double counted_p = 1;      // of `seen`, Holm over all rows
   change_verdict said = change_verdict::within_noise;
 };
 
@@ -68,19 +69,8 @@ struct run_change {
   for (const record& one : after) groups[of(one)].second.add(one.what);
 
   run_change out;
-  std::vector<stratum> fail, pass;
+  std::vector<stratum> seen, worst, best;
   std::vector<rate> rates_before, rates_after;
-  std::vector<double> p_fail, p_pass;
-  const auto conclude = [](group_change& of_it, double p_if_fail,
-                           double p_if_pass) {
-    of_it.counted_p = p_if_fail;
-    decide(of_it.if_fail, p_if_fail);
-    decide(of_it.if_pass, p_if_pass);
-    if (of_it.if_fail.said != of_it.if_pass.said) return;
-    if (of_it.if_fail.said == verdict::helps)
-      of_it.said = change_verdict::better;
-    if (of_it.if_fail.said == verdict::hurts) of_it.said = change_verdict::worse;
-  };
   for (const auto& [key, both] : groups) {
     if (both.first.outputs == 0 || both.second.outputs == 0) {
       ++(both.first.outputs == 0 ? out.only_after : out.only_before);
@@ -91,30 +81,60 @@ struct run_change {
     made.before = both.first;
     made.after = both.second;
     // In a stratum the first is the arm that a gain speaks for.
-    const stratum if_fail{correct_rate(made.after, false),
-                          correct_rate(made.before, false)};
-    const stratum if_pass{correct_rate(made.after, true),
-                          correct_rate(made.before, true)};
-    made.if_fail = read_difference(std::span(&if_fail, 1));
-    made.if_pass = read_difference(std::span(&if_pass, 1));
-    fail.push_back(if_fail);
-    pass.push_back(if_pass);
-    rates_before.push_back(correct_rate(made.before, false));
-    rates_after.push_back(correct_rate(made.after, false));
-    p_fail.push_back(made.if_fail.p);
-    p_pass.push_back(made.if_pass.p);
+    const auto one = [&](bool passed_after, bool passed_before) {
+      return stratum{correct_rate(made.after, passed_after),
+                     correct_rate(made.before, passed_before)};
+    };
+    for (const auto& [all, its, after_too, before_too] :
+         {std::tuple(&seen, &made.seen, false, false),
+          std::tuple(&worst, &made.at_worst, false, true),
+          std::tuple(&best, &made.at_best, true, false)}) {
+      all->push_back(one(after_too, before_too));
+      *its = read_difference(std::span(&all->back(), 1));
+    }
+    rates_before.push_back(seen.back().without);
+    rates_after.push_back(seen.back().with);
     out.over_all.before.add(made.before);
     out.over_all.after.add(made.after);
     out.groups.push_back(std::move(made));
   }
-  p_fail = holm(p_fail);
-  p_pass = holm(p_pass);
-  for (std::size_t i = 0; i < out.groups.size(); ++i)
-    conclude(out.groups[i], p_fail[i], p_pass[i]);
-  if (!out.groups.empty()) {
-    out.over_all.if_fail = read_difference(fail);
-    out.over_all.if_pass = read_difference(pass);
-    conclude(out.over_all, out.over_all.if_fail.p, out.over_all.if_pass.p);
+  std::vector<group_change*> rows;
+  for (group_change& each : out.groups) rows.push_back(&each);
+  if (!rows.empty()) {
+    out.over_all.seen = read_difference(seen);
+    out.over_all.at_worst = read_difference(worst);
+    out.over_all.at_best = read_difference(best);
+  }
+  // Of one group the sum is that group, and no other comparison.
+  if (rows.size() > 1) rows.push_back(&out.over_all);
+  std::vector<double> p_seen, p_worst, p_best;
+  for (const group_change* each : rows) {
+    p_seen.push_back(each->seen.p);
+    p_worst.push_back(each->at_worst.p);
+    p_best.push_back(each->at_best.p);
+  }
+  p_seen = holm(p_seen);
+  p_worst = holm(p_worst);
+  p_best = holm(p_best);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    group_change& of_it = *rows[i];
+    of_it.counted_p = p_seen[i];
+    decide(of_it.seen, p_seen[i]);
+    decide(of_it.at_worst, p_worst[i]);
+    decide(of_it.at_best, p_best[i]);
+    if (of_it.at_worst.said != of_it.at_best.said) continue;
+    if (of_it.at_worst.said == verdict::helps)
+      of_it.said = change_verdict::better;
+    if (of_it.at_worst.said == verdict::hurts)
+      of_it.said = change_verdict::worse;
+  }
+  if (rows.size() == 1) {
+    const group_change& one = out.groups.front();
+    out.over_all.counted_p = one.counted_p;
+    out.over_all.seen = one.seen;
+    out.over_all.at_worst = one.at_worst;
+    out.over_all.at_best = one.at_best;
+    out.over_all.said = one.said;
   }
   out.noise_before = noise_floor(rates_before, seed);
   out.noise_after = noise_floor(rates_after, seed + 1);

@@ -232,26 +232,29 @@ class trial_pool {
 }
 
 // The fastest that is right in every case, then held against the next one and
-// against the default.
-[[nodiscard]] inline result<done> choose(tuned_candidate& made,
-                                         const kernel_tuning& how,
-                                         const tuning_plan& with) {
-  reference_cache references;
+// against the default. A comparison may find that it fails: then there is none.
+[[nodiscard]] inline result<done> choose_once(tuned_candidate& made,
+                                              const kernel_tuning& how,
+                                              const tuning_plan& with,
+                                              reference_cache& references) {
   const auto stopped = [&] { return with.cancelled && with.cancelled(); };
+  const auto passes = [&](std::size_t each) -> result<bool> {
+    if (stopped()) return fault{reason::cancelled, "stopped"};
+    if (each == 0 && with.default_is_right) return true;
+    auto on = with.make_device();
+    if (!on) return on.error();
+    auto right = confirm(made.trials[each], how, *on.value(), &references);
+    if (stopped()) return fault{reason::cancelled, "stopped"};
+    if (right && !right.value()) made.refused.push_back(each);
+    return right;
+  };
   // The next correct trial in line that passes every case.
   const auto next = [&](std::size_t beside) -> result<std::optional<std::size_t>> {
     for (const std::size_t each : by_time(made.trials)) {
       if (each == beside) continue;
-      if (stopped()) return fault{reason::cancelled, "stopped"};
-      if (each == 0 && with.default_is_right) return std::optional(each);
-      auto on = with.make_device();
-      if (!on) return on.error();
-      const auto right =
-          confirm(made.trials[each], how, *on.value(), &references);
-      if (stopped()) return fault{reason::cancelled, "stopped"};
+      const auto right = passes(each);
       if (!right) return right.error();
       if (right.value()) return std::optional(each);
-      made.refused.push_back(each);
     }
     return std::optional<std::size_t>();
   };
@@ -295,9 +298,37 @@ class trial_pool {
     auto held = ratio(*made.best, 0);
     if (!held) return held.error();
     made.over_default = held.value();
+    // No search makes a kernel slower than it was.
+    if (const auto& seen = made.over_default;
+        seen && seen->high && *seen->high < 1) {
+      const auto right = made.runner_up == 0 ? result<bool>(true) : passes(0);
+      if (!right) return right.error();
+      if (right.value()) {
+        made.runner_up = made.best;
+        made.over_runner_up =
+            tuned_ratio{1 / seen->times, 1 / *seen->high, 1 / *seen->low};
+        made.best = 0;
+        made.over_default = tuned_ratio{1, {}, {}};
+      }
+    }
   }
-  if (!made.trials[*made.best].correct()) made.best.reset();
   return done{};
+}
+
+[[nodiscard]] inline result<done> choose(tuned_candidate& made,
+                                         const kernel_tuning& how,
+                                         const tuning_plan& with) {
+  reference_cache references;
+  for (;;) {
+    auto chosen = choose_once(made, how, with, references);
+    if (!chosen || !made.best || made.trials[*made.best].correct())
+      return chosen;
+    made.refused.push_back(*made.best);
+    made.best.reset();
+    made.runner_up.reset();
+    made.over_runner_up.reset();
+    made.over_default.reset();
+  }
 }
 
 }  // namespace tuning

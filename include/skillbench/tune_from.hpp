@@ -19,11 +19,10 @@
 #include <skillbench/fault.hpp>
 #include <skillbench/gzip.hpp>
 #include <skillbench/json_space.hpp>
-#include <skillbench/json_trial.hpp>
 #include <skillbench/manifest.hpp>
 #include <skillbench/recording.hpp>
 #include <skillbench/samples.hpp>
-#include <skillbench/store.hpp>
+#include <skillbench/tune_journal.hpp>
 
 namespace skillbench {
 
@@ -51,18 +50,9 @@ inline constexpr std::size_t most_recording = std::size_t{1} << 30;  // bytes
     std::vector<fault>& troubles) {
   std::map<std::string, std::map<std::string, earlier_trial>> all;
   bool own = false;
-  const auto looked = read_store(
+  const auto looked = read_journal(
       folder,
-      [&](std::string_view line, const store_place& at) {
-        auto one = read_trial(line);
-        if (!one) {
-          troubles.push_back({reason::bad_input,
-                              store_file::path_of(folder, at.segment) +
-                                  ": a trial that cannot be used: " +
-                                  one.error().what});
-          return;
-        }
-        auto& [key, trial] = one.value();
+      [&](std::string&& key, kernel_trial&& trial) {
         for (const std::string& each : but)
           if (key == each) {
             own = true;

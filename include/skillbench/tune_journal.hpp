@@ -4,12 +4,13 @@
 //
 // Layer   6. store.hpp keeps the lines, json_trial.hpp says what is in one.
 // Shapes  a trial is a sealed line with the key of trial_key(); of two with one
-//         key and one setting the later one counts. A line of something else is
-//         left alone.
+//         key and one setting the later one counts.
 // Threads keep() may be called from several.
-// Errors  what store.hpp says of the folder. A line that cannot be used is told
-//         in `troubles` and the rest is read.
+// Errors  what store.hpp says of the folder. Lines that cannot be used are told
+//         in `troubles`, one for each file, and the rest is read.
 
+#include <cstddef>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -26,6 +27,39 @@
 
 namespace skillbench {
 
+// Every trial of a folder with its key, oldest first.
+[[nodiscard]] inline result<done> read_journal(
+    const std::string& folder,
+    const std::function<void(std::string&& key, kernel_trial&&)>& each,
+    std::vector<fault>& troubles) {
+  struct unusable {
+    std::size_t lines = 0;
+    std::string first;
+  };
+  std::map<int, unusable> all;  // by segment
+  const auto looked = read_store(
+      folder,
+      [&](std::string_view line, const store_place& at) {
+        auto one = read_trial(line);
+        if (one)
+          return each(std::move(one.value().first),
+                      std::move(one.value().second));
+        unusable& some = all[at.segment];
+        if (++some.lines == 1) some.first = one.error().what;
+      },
+      troubles);
+  if (!looked) return looked.error();
+  for (const auto& [segment, some] : all)
+    troubles.push_back(
+        {reason::bad_input,
+         store_file::path_of(folder, segment) + ": " +
+             (some.lines == 1 ? "a trial that cannot be used: "
+                              : std::to_string(some.lines) +
+                                    " trials that cannot be used, the first: ") +
+             some.first});
+  return done{};
+}
+
 class tune_journal {
  public:
   using by_setting = std::map<std::string, kernel_trial>;  // setting_words(setting)
@@ -39,14 +73,11 @@ class tune_journal {
     auto lines = shared ? store::open(folder) : store::resume(folder);
     if (!lines) return lines.error();
     made->lines_ = std::make_unique<store>(std::move(lines).value());
-    const auto looked = read_store(
+    const auto looked = read_journal(
         folder,
-        [&](std::string_view line, const store_place&) {
-          auto one = read_trial(line);
-          if (!one) return;
-          auto& [key, trial] = one.value();
+        [&](std::string&& key, kernel_trial&& trial) {
           const std::string words = setting_words(trial.chosen);
-          made->known_[key].insert_or_assign(words, std::move(trial));
+          made->known_[std::move(key)].insert_or_assign(words, std::move(trial));
         },
         made->troubles);
     if (!looked) return looked.error();

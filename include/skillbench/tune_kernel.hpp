@@ -321,9 +321,12 @@ struct logarithms {
                                               std::vector<image>& images) {
   const stopwatch watch(told.compile_seconds);
   for (const element type : how.types) {
+    const double before = on.cpu_used();
     auto made = on.compile(plan_compile(*how.asked, told.chosen, type));
     if (!made) {
-      if (!story::is_compile_limit(made.error().why)) return made.error();
+      if (!story::is_compile_limit(made.error().why) ||
+          story::only_waited(made.error().why, on, before))
+        return made.error();
       fail(told, name(outcome::does_not_compile),
            "the compiler was stopped: " + made.error().what);
       return false;
@@ -478,10 +481,14 @@ struct logarithms {
     // A device that times has loaded something before.
     if (const auto loaded = on.load_image(ours.value()); !loaded)
       return loaded.error();
+    // What is no finding of `a` (no memory for both, a fault of `b`) says
+    // nothing of it.
+    kernel_trial tried = a;
     const auto seen = tuning::sampled(
-        a, how, {how.asked, &a.chosen, &ours.value()},
+        tried, how, {how.asked, &a.chosen, &ours.value()},
         {how.asked, &b.chosen, &theirs.value()}, type, on, how.seed + 3,
         tuning::of_comparison);
+    if (!seen && tried.outcome != name(outcome::unjudged)) a = tried;
     const centre ratio = seen ? speed_ratio(*seen) : centre{};
     if (ratio.count == 0 || !(ratio.low > 0))
       return std::optional<tuned_ratio>();

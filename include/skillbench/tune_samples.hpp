@@ -191,6 +191,15 @@ template <typename Objective>
     auto held = ratio(*made.best, 0);
     if (!held) return held.error();
     made.over_default = held.value();
+    // No search makes anything slower than it was.
+    if (const auto& seen = made.over_default;
+        seen && seen->high && *seen->high < 1) {
+      made.runner_up = made.best;
+      made.over_runner_up =
+          tuned_ratio{1 / seen->times, 1 / *seen->high, 1 / *seen->low};
+      made.best = 0;
+      made.over_default.reset();
+    }
   }
   return made;
 }

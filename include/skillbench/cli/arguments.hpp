@@ -273,9 +273,10 @@ struct words {
     app.add_flag("--version", version, "the version of this program");
     app.require_subcommand(0, 1);
     app.footer(
-        "Exit codes: 0 judged (whatever was found), 1 selftest found a "
-        "difference\nor a skill does not pass,\n2 wrong usage or an input that cannot be read, 3 trouble "
-        "on this machine,\n130 stopped by Ctrl-C.\n\n"
+        "Exit codes: 0 judged (whatever was found), 1 something is not as asked "
+        "(selftest,\nattack, skill check, report --gate, compare --fail-if-worse, "
+        "doctor --measure),\n2 wrong usage or an input that cannot be read, 3 "
+        "trouble on this machine,\n130 stopped by Ctrl-C.\n\n"
         "Examples:\n"
         "  skillbench run outputs/\n"
         "  skillbench check kernel.cu\n"

@@ -194,7 +194,7 @@ class gpus {
       const std::lock_guard held(lock_);
       of->taken = false;
     }
-    free_.notify_one();
+    free_.notify_all();  // a GPU that was given up is told to all who wait
   }
 
   void drop(seat& of) {

@@ -120,9 +120,9 @@ inline void print_comparisons(std::span<const comparison> all,
     if (tasks) row.push_back(shortened(printable(one.task), 24));
     row.push_back(effect_detail::of_words(correct_rate(one.with, false)));
     row.push_back(effect_detail::of_words(correct_rate(one.without, false)));
-    row.push_back(one.if_fail.difference ? points_words(*one.if_fail.difference)
+    row.push_back(one.seen.difference ? points_words(*one.seen.difference)
                                          : "-");
-    row.push_back(one.if_fail.difference ? fmt::format("{:.3f}", one.counted_p)
+    row.push_back(one.seen.difference ? fmt::format("{:.3f}", one.counted_p)
                                          : "-");
     row.push_back(std::string(name(one.said)));
     rows.add(std::move(row));
@@ -386,7 +386,10 @@ inline void print_noise(const std::vector<record>& records, std::uint64_t seed,
     }
     if (asked.aa) print_noise(records, asked.seed, out);
   }
-  if (rules.empty()) return exit_code::fine;
+  // What could not be read was told; the rest is reported.
+  const exit_code read = gathered->troubles.empty() ? exit_code::fine
+                                                    : exit_code::misuse;
+  if (rules.empty()) return read;
   // What a gate says goes where nothing else stands in the way.
   stream& to = asked.json || to_output ? trouble : out;
   if (!asked.json && !to_output && !written) to.line("");
@@ -397,7 +400,7 @@ inline void print_noise(const std::vector<record>& records, std::uint64_t seed,
   if (effects.empty())
     to.line(to.paint(colour::red,
                      "the gate fails: there is no skill to hold it against"));
-  return holds ? exit_code::fine : exit_code::differs;
+  return holds ? read : exit_code::differs;
 }
 
 // ---- compare --------------------------------------------------------------------
@@ -426,7 +429,7 @@ inline void print_noise(const std::vector<record>& records, std::uint64_t seed,
               first.empty() ? cell(one.arm) : "",
               effect_detail::of_words(correct_rate(one.before, false)),
               effect_detail::of_words(correct_rate(one.after, false)),
-              one.if_fail.difference ? points_words(*one.if_fail.difference)
+              one.seen.difference ? points_words(*one.seen.difference)
                                      : "-",
               fmt::format("{:.3f}", one.counted_p), std::string(name(one.said))});
   };
@@ -453,7 +456,10 @@ inline void print_noise(const std::vector<record>& records, std::uint64_t seed,
                   [](const group_change& one) {
                     return one.said == change_verdict::worse;
                   });
-  return asked.fail_if_worse && worse ? exit_code::differs : exit_code::fine;
+  if (asked.fail_if_worse && worse) return exit_code::differs;
+  return before->troubles.empty() && after->troubles.empty()
+             ? exit_code::fine
+             : exit_code::misuse;
 }
 
 }  // namespace skillbench::cli

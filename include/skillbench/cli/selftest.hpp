@@ -189,7 +189,7 @@ struct selftest_file {
   for (const selftest_file& each : files) samples.push_back(each.given);
   table all({"file", "expected", "judged", ""});
   std::vector<std::string> differences;
-  std::size_t at = 0, faults = 0, leaks = 0;
+  std::size_t at = 0, faults = 0, leaks = 0, unexpected = 0;
   progress_line line(trouble);
 
   campaign_plan how;
@@ -207,10 +207,12 @@ struct selftest_file {
     std::string how_so = one ? differs(wanted, one.value()) : one.error().what;
     const std::string leak = one && leaked ? leaked(one.value()) : "";
     if (!leak.empty()) ++leaks;
-    if (!leak.empty() && !wanted.leaks)
+    if (!leak.empty() && !wanted.leaks) {
+      ++unexpected;
       how_so = leak;
-    else if (one && leak.empty() && wanted.leaks && how_so.empty())
+    } else if (one && leak.empty() && wanted.leaks && how_so.empty()) {
       how_so = "its record holds nothing that it should not see";
+    }
     all.add({of.id, wanted.outcome + (wanted.leaks ? ", leaks" : ""),
              one ? std::string(name(one.value().what)) +
                        (leak.empty() ? "" : ", leaks")
@@ -240,6 +242,7 @@ struct selftest_file {
   out.line(fmt::format("\n{} of {} as expected",
                        samples.size() - differences.size(), samples.size()) +
            (leaks > 0 ? fmt::format("; {} leaked", leaks) : ""));
+  if (unexpected > 0) return exit_code::differs;  // whatever was not tried
   if (faults > 0) return exit_code::broken;
   return differences.empty() ? exit_code::fine : exit_code::differs;
 }

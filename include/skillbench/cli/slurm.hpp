@@ -40,6 +40,7 @@
 #include <utility>
 #include <vector>
 
+#include <skillbench/assert_output.hpp>
 #include <skillbench/cli/arguments.hpp>
 #include <skillbench/cli/devices.hpp>
 #include <skillbench/cli/text.hpp>
@@ -47,6 +48,7 @@
 #include <skillbench/json_sample.hpp>
 #include <skillbench/records.hpp>
 #include <skillbench/sample.hpp>
+#include <skillbench/samples.hpp>
 #include <skillbench/json_text.hpp>
 #include <skillbench/store.hpp>
 #include <skillbench/whole_file.hpp>
@@ -216,15 +218,46 @@ struct answer {
   return fault{reason::io, jobs_folder(folder) + " holds too many jobs"};
 }
 
+// Copies the files of an output that is a folder, for a suite that looks at them;
+// false where they would not be read as the same text again.
+[[nodiscard]] inline result<bool> copy_files(const sample& of,
+                                             const std::string& to) {
+  const auto files = files_of(of);
+  if (!files) return false;
+  for (const auto& [name, text] : *files) {
+    if (!assertions::stays_inside(name)) return false;
+    const std::filesystem::path path = std::filesystem::path(to) / name;
+    std::error_code wrong;
+    std::filesystem::create_directories(path.parent_path(), wrong);
+    if (auto kept = write_whole(path.string(), text, whole_file::own); !kept)
+      return kept.error();
+  }
+  const auto again = gathering::files_below(to);
+  const auto text = gathering::read_output(again.files);
+  return again.troubles.empty() && text && text.value() == of.output;
+}
+
+// `files`: outputs that are folders go along as such.
 [[nodiscard]] inline result<done> write_chunk(
     const std::string& folder, std::size_t task,
-    const std::vector<const sample*>& all) {
+    const std::vector<const sample*>& all, bool files) {
   std::string text;
   const std::string raw = "raw-" + std::to_string(task);
   std::size_t number = 0;
   for (const sample* each : all) {
     ++number;
     std::string line = write_sample(*each);
+    if (files) {
+      sample by_path = *each;
+      by_path.output.clear();
+      by_path.path = raw + "/" + std::to_string(number);
+      const auto copied = copy_files(*each, folder + "/" + by_path.path);
+      if (!copied) return copied.error();
+      if (copied.value()) {
+        text += write_sample(by_path, true) + "\n";
+        continue;
+      }
+    }
     if (const auto back = read_sample(line);
         !back || back.value().output != each->output) {
       sample by_path = *each;
@@ -282,7 +315,9 @@ struct answer {
   if (!made) return broken(made.error().what);
   const std::string& job = made.value();
   for (std::size_t k = 0; k < chunks.size(); ++k)
-    if (const auto kept = slurm::write_chunk(job, k + 1, chunks[k]); !kept)
+    if (const auto kept = slurm::write_chunk(job, k + 1, chunks[k],
+                                             !asked.suite.empty());
+        !kept)
       return broken(kept.error().what);
   if (const auto kept = write_whole(
           job + "/job.sh",

@@ -62,8 +62,14 @@ inline void encode(const tensor_map& map, std::byte* to) {
   std::memcpy(to, &map, sizeof map);
 }
 [[nodiscard]] inline tensor_map decode_tensor_map(const std::byte* from) {
+  // A kernel may have written the bytes: a truth value is made from its byte.
+  static_assert(sizeof(bool) == 1);
+  std::byte bytes[sizeof(tensor_map)];
+  std::memcpy(bytes, from, sizeof bytes);
+  std::byte& nan = bytes[offsetof(tensor_map, nan)];
+  nan = std::byte{nan != std::byte{}};
   tensor_map out;
-  std::memcpy(&out, from, sizeof out);
+  std::memcpy(&out, bytes, sizeof out);
   return out;
 }
 
@@ -72,6 +78,9 @@ inline void encode(const tensor_map& map, std::byte* to) {
   const auto words = [](std::uint64_t n) { return std::to_string(n); };
   if (m.rank < 1 || m.rank > 5) return "a rank of " + words(m.rank) + " is not 1 to 5";
   if (m.element_bytes != 1 && m.element_bytes != 2 && m.element_bytes != 4 && m.element_bytes != 8) return "an element of " + words(m.element_bytes) + " bytes";
+  const bool has_type = m.kind == element_kind::without_sign || (m.kind == element_kind::with_sign && m.element_bytes >= 4) ||
+                        (m.kind == element_kind::real && m.element_bytes >= 2) || (m.kind == element_kind::bfloat && m.element_bytes == 2);
+  if (!has_type) return "no type of this kind has " + words(m.element_bytes) + " bytes";
   if (m.address % 16) return "the address is not a multiple of 16";
   if (m.swizzle != 0 && m.swizzle != 32 && m.swizzle != 64 && m.swizzle != 128) return "a swizzle of " + words(m.swizzle) + " bytes is not 0, 32, 64 or 128";
   if (m.interleave != 0 && m.interleave != 16 && m.interleave != 32) return "an interleave of " + words(m.interleave) + " bytes is not 0, 16 or 32";

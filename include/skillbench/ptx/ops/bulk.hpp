@@ -165,6 +165,7 @@ inline void move_box_load(launch_state& launch, cluster_state& all, bulk_copy& b
   const std::uint64_t width = m.row_bytes(), outside = outside_bits(m);
   alignas(16) std::byte row_data[most_row_bytes];
   alignas(16) std::uint8_t row_shadow[most_row_bytes];
+  std::memset(row_data, 0, width);
   each_row(m, b.at, [&](std::uint64_t row, std::uint64_t first, std::uint64_t n, std::uint64_t address) {
     if (n < m.count(0))
       for (std::uint64_t i = 0; i < width; i += m.element_bytes) std::memcpy(row_data + i, &outside, m.element_bytes);
@@ -349,13 +350,17 @@ inline void start_reading(warp& w, int lane, bulk_copy& b) {
 // The global bytes that a box touches, checked at both ends.
 [[nodiscard]] inline bool box_range(warp& w, int lane, const bulk_copy& b, bool store, bool reduces) {
   std::uint64_t lowest = ~std::uint64_t{0}, highest = 0, sectors_of_rows = 0;
+  bool inside = false;
   each_row(b.map, b.at, [&](std::uint64_t, std::uint64_t, std::uint64_t n, std::uint64_t address) {
     if (!n) return;
+    inside = true;
     lowest = std::min(lowest, address);
-    highest = std::max(highest, address + n * b.map.element_bytes);
+    // A row that runs over the end of all addresses reaches it.
+    const std::uint64_t end = address + n * b.map.element_bytes;
+    highest = std::max(highest, end < address ? ~std::uint64_t{0} : end);
     sectors_of_rows += ((address & 31) + n * b.map.element_bytes + 31) / 32;
   });
-  if (lowest > highest) return true;  // all of it outside
+  if (!inside) return true;
   allocation* owner = w.launch->global->owner(lowest);
   if (!owner || !owner->holds(lowest, highest - lowest)) {
     report_global(w, owner ? code::out_of_bounds : code::invalid_access, lane, store, lowest, highest - lowest, "a box of the tensor map: ");
