@@ -104,6 +104,21 @@ TEST_CASE("cli/report: files, with hostile words in them") {
   CHECK(has(run(here, "report a.jsonl --csv -").out, "id,model,task"));
 }
 
+TEST_CASE("cli/report: a record that cannot be read opens no gate") {
+  const folder here;
+  write(here, "a.jsonl", 27, 9, 30);
+  std::ofstream(here.path / "a.jsonl", std::ios::app) << "{\"schema\":\n";
+  for (const std::string words :
+       {"report a.jsonl", "report a.jsonl --gate 'pass_rate>=0.9'",
+        "compare a.jsonl a.jsonl"}) {
+    const ran told = run(here, words);
+    CHECK_MESSAGE(told.code == 2, words);
+    CHECK(has(told.trouble, "a record that cannot be used"));
+    CHECK_FALSE(told.out.empty());  // the rest is told
+  }
+  CHECK(run(here, "report a.jsonl --gate 'pass_rate>0.9'").code == 1);
+}
+
 TEST_CASE("cli/report: what cannot be read or written") {
   const folder here;
   ran told = run(here, "report none");

@@ -176,6 +176,22 @@ TEST_CASE("cli/slurm: an output that no JSON holds goes along as it is") {
       "7 kept from before, none new");
 }
 
+TEST_CASE("cli/slurm: a suite sees the files of an output that is a folder") {
+  const folder here;
+  here.write("folders/m/baseline/geglu/1/answer.md", "I would rather not.\n");
+  here.write("folders/m/baseline/geglu/1/notes/more.md", "Nor here.\n");
+  here.write("suite.json", R"({"skillbench_suite": 1, "cases": [{"id": "1", "family": "geglu", "assertions": [{"type": "file_exists", "path": "notes/more.md"}]}]})");
+  const std::string words = "run folders --out kept --device ptx --suite suite.json";
+  REQUIRE(here.run(words + " --slurm").code == 0);
+  CHECK(here.read("kept/slurm/1/raw-1/1/notes/more.md") == "Nor here.\n");
+  REQUIRE(cli_kit::run(here, "--version >/dev/null; cd kept/slurm/1 && "
+                             "SLURM_ARRAY_TASK_ID=1 sh job.sh")
+              .code == 0);
+  has(here.read("kept/records.jsonl"), "\"verdict\":\"passed\"");
+  // The same key as here.
+  has(here.run(words + " --resume").out, "1 kept from before, none new");
+}
+
 TEST_CASE("cli/slurm: without Slurm, or refused by it, it says what to do") {
   const folder here;
   fs::remove(here.path / "bin/sbatch");
