@@ -1,3 +1,7 @@
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 #include <cstdio>
 
 #include <memory>
@@ -14,8 +18,9 @@ skillbench::result<std::string> machine_forms();
 static bool processor_is_enough() {
 #if defined(__x86_64__) && defined(__AVX2__)
   __builtin_cpu_init();
+  unsigned a = 0, b = 0, c = 0, d = 0;  // not all compilers know F16C's name
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-         __builtin_cpu_supports("f16c");
+         __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C) != 0;
 #else
   return true;
 #endif

@@ -532,7 +532,9 @@ TEST_CASE("counters: random patterns against a count one by one") {
   std::mt19937_64 from(20);
   const std::vector<std::pair<std::string, u32>> kinds = {{"u8", 1}, {"u16", 2}, {"u32", 4}, {"u64", 8}, {"v4.u32", 16}};
   for (int round = 0; round < 120; ++round) {
-    const auto& [type, bytes] = kinds[from() % kinds.size()];
+    const auto& kind = kinds[from() % kinds.size()];
+    const std::string& type = kind.first;
+    const u32 bytes = kind.second;
     const u32 range = u32{1} << (from() % 5 + 8);  // bytes; small ones share words
     std::vector<u32> offsets(32);
     std::vector<bool> on(32);

@@ -517,9 +517,9 @@ struct logarithms {
              std::string_view(" \t\r\n").find(source[open]) != std::string::npos)
         ++open;
     };
-    const auto no = [&] {
+    const auto no = [&, &tunable = name] {
       return fault{reason::bad_input,
-                   "the list of the tunable `" + name +
+                   "the list of the tunable `" + tunable +
                        "` is not where the manifest's \"tune\" should have it"};
     };
     if (open == source.npos) return no();

@@ -3,6 +3,9 @@
 //
 // Layer   7. Asks each door the question that a run would ask.
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 #include <unistd.h>
 
 #include <cerrno>
@@ -50,7 +53,8 @@ struct examined {
   need(__builtin_cpu_supports("fma"), "FMA");
 #endif
 #if defined(__F16C__)
-  need(__builtin_cpu_supports("f16c"), "F16C");
+  unsigned a = 0, b = 0, c = 0, d = 0;  // not all compilers know its name
+  need(__get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C) != 0, "F16C");
 #endif
 #endif
   return missing;

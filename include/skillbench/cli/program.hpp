@@ -3,6 +3,8 @@
 //
 // Layer   7.
 
+#include <unistd.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -12,6 +14,7 @@
 #include <vector>
 
 #include <skillbench/bubblewrap.hpp>
+#include <skillbench/child.hpp>
 #include <skillbench/cli/arguments.hpp>
 #include <skillbench/cli/attack.hpp>
 #include <skillbench/cli/check.hpp>
@@ -152,9 +155,13 @@ struct ptx_machine {
     const std::vector<std::string> args(words + (count > 0 ? 1 : 0),
                                         words + count);
     if (!args.empty() && args.front() == worker_command && args.size() <= 2 &&
-        (args.size() == 1 || args[1] == "basic" || args[1] == "bwrap"))
-      return static_cast<int>(serve_as_worker(
+        (args.size() == 1 || args[1] == "basic" || args[1] == "bwrap")) {
+      const int ended = static_cast<int>(serve_as_worker(
           machine, args.size() == 1 ? "strict" : args[1], trouble));
+      // A sanitizer's search for leaks reads files that a worker may not.
+      if (!child_process::limits_address_space) ::_exit(ended);
+      return ended;
+    }
     if (args.size() >= 3 && args.size() <= 4 && args[0] == worker_command &&
         args[1] == "cuda" && (args.size() == 3 || args[2] == "basic"))
       return static_cast<int>(

@@ -321,9 +321,10 @@ inline void print(const tuned_candidate& made, const kernel_tuning& how,
   if (shown > 0) rows.print(out);
   for (const auto& [outcome_here, count] : failed) {
     const auto first =
-        std::find_if(trials.begin(), trials.end(), [&](const kernel_trial& each) {
-          return each.outcome == outcome_here;
-        });
+        std::find_if(trials.begin(), trials.end(),
+                     [&here = outcome_here](const kernel_trial& each) {
+                       return each.outcome == here;
+                     });
     for (const std::string& each :
          wrapped(fmt::format("{} {}, {} for one: {}", count, outcome_here,
                              printable(setting_words(first->chosen)),

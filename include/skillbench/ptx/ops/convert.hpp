@@ -255,6 +255,9 @@ struct cvt_form {
     return low_bits(static_cast<std::uint64_t>(i), bits / 8, is_signed(f.to));
   }
   if (from_float && f.to_whole) x = whole_by(x, f.round);
+  // Compilers make doubles of unsigned numbers by a subtraction, and a difference
+  // of equals is -0 where the host rounds down.
+  if (!from_float && i == 0) return 0;
   const int before = std::fegetround();
   const bool unsigned_source = !from_float && !is_signed(f.from);
   std::uint64_t out = 0;
